@@ -1,0 +1,79 @@
+# `make` is the menu. Everything here is the go command with its arguments; nothing is generated behind its back.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+FUZZTIME ?= 60s
+BENCH ?= .
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# What carries requests. `make cover` holds these to MINCOVER per cent of statements.
+DATAPLANE := ./listen/... ./proxy/... ./route/... ./filter/... ./backend/... ./snapshot/... ./upstream/... \
+             ./exchange/... ./failure/... ./store/... ./telemetry/...
+MINCOVER := 85
+
+.PHONY: help
+help: ## this menu
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
+
+.PHONY: build
+build: ## bin/sluice, one static file
+	CGO_ENABLED=0 go build -trimpath -o bin/sluice ./cmd/sluice
+
+.PHONY: test
+test: packages ## every test, with the race detector and without it
+	go test -race -timeout 15m ./...
+	go test -timeout 15m ./...
+
+.PHONY: check
+check: format vet lint test ## what a commit must pass: format, vet, lint, test
+
+.PHONY: format
+format: ## gofmt finds nothing to change
+	@unformatted=$$(gofmt -l .); if [[ -n $$unformatted ]]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet
+	go vet ./...
+
+.PHONY: lint
+lint: ## staticcheck, fetched by the go command
+	go run $(STATICCHECK) ./...
+
+.PHONY: bench
+bench: ## benchmarks and their allocations; BENCH=regexp picks some
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: generate
+generate: ## configuration reference and schema comments, from the Go types
+	go generate ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (60s)
+	@for package in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "== $$package $$target"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+.PHONY: cover
+cover: packages ## statement coverage of the data plane, at least 85 %
+	go test -coverprofile cover.out -coverpkg "$$(go list $(DATAPLANE) | paste -sd,)" ./...
+	@go tool cover -func cover.out | awk '/^total:/ { sub("%", "", $$3); print "data plane: " $$3 " % of statements"; exit ($$3 < $(MINCOVER)) }'
+
+# The tests paste the demo's commands into a shell (curl), make certificates the way docs/ says (openssl), and the race
+# detector needs a C compiler. On Debian what is missing is installed; where nothing is, nothing touches the network.
+.PHONY: packages
+packages:
+	@missing=(); \
+	command -v curl >/dev/null || missing+=(curl); \
+	command -v openssl >/dev/null || missing+=(openssl); \
+	command -v gcc >/dev/null || missing+=(gcc libc6-dev); \
+	if (( $${#missing[@]} )); then \
+	  echo "installing $${missing[*]}"; \
+	  root=(); (( EUID == 0 )) || root=(sudo); \
+	  $${root[@]+"$${root[@]}"} apt-get update -q; \
+	  $${root[@]+"$${root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$${missing[@]}"; \
+	fi

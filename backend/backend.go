@@ -1,0 +1,15 @@
+// Package backend is what a route ends in: a service, a split over several, an answer of our own, a redirect.
+package backend
+
+import (
+	"context"
+
+	"github.com/sluice-gateway/sluice/exchange"
+)
+
+// Backend answers an exchange: it sets x.Response, or returns why it could not. One instance serves many requests.
+type Backend interface {
+	Answer(ctx context.Context, x *exchange.Exchange) error
+	// Forwards says whether Answer needs x.Out, the request made ready to be sent on.
+	Forwards() bool
+}

@@ -1,0 +1,80 @@
+// Package exchange holds what every part of the data plane shares about one request: the Exchange itself, who the
+// caller is, and the two small languages, Selector and Expression, that read it.
+package exchange
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/telemetry"
+)
+
+// An Exchange is one request and its response inside the gateway. It belongs to one goroutine at a time, and nothing
+// of it outlives its finish: whoever needs a part longer takes a copy.
+type Exchange struct {
+	// In is the request as received. Nobody changes it: its header values are shared with Out. (Its Body alone is
+	// replaced, by the proxy and before any filter runs, to enforce the route's limit.)
+	In *http.Request
+	// Out is the request as it will be forwarded, nil until the proxy has made it. Transform filters edit it.
+	Out *http.Request
+	// Response is nil until somebody answers. It exists as a value before it is written, so a response filter edits
+	// it or wraps its Body.
+	Response *http.Response
+
+	Start    time.Time
+	Listener string
+	Peer     netip.AddrPort // the other end of the connection, or what PROXY protocol said it is
+	Client   netip.Addr     // who is believed to have asked: Peer, or the rightmost untrusted X-Forwarded-For entry
+	Trusted  bool           // Peer is one of the listener's trusted proxies
+	TLS      bool           // the connection to us is encrypted
+
+	Scheme    string // as the client saw it: http or https
+	Host      string // lower case, without port and final dot
+	Port      string // as the client saw it
+	Path      string // the canonical path: matched, authorised and forwarded
+	RequestID string
+
+	Route      string   // name of the route; empty: none matched
+	Captures   Captures // path segments bound by the route's pattern
+	Service    string   // name of the service that answered or was asked last
+	HashKey    string   // what consistent choices hash on; empty: nothing was asked for
+	Identity   *Identity
+	FirstByte  time.Duration // from Start until the answer's head was ready; 0: not yet
+	Challenges []string      // WWW-Authenticate values of schemes that were tried and found no credential
+	Limits     []Limit       // what the rate limits passed so far had to say, in their order
+	Attempts   []telemetry.Attempt
+	Failure    *failure.Error // why this is not the answer that was asked for; stays set after it is rendered
+
+	// Inform passes a 1xx answer to the client. Never nil while a backend runs.
+	Inform func(status int, header http.Header)
+
+	directory *Directory
+	attempts  [2]telemetry.Attempt
+	captures  [8]Capture
+	limits    [2]Limit
+}
+
+// Reset makes x ready for another request, keeping what can be reused.
+func (x *Exchange) Reset() {
+	*x = Exchange{}
+	x.Attempts = x.attempts[:0]
+	x.Captures = x.captures[:0]
+	x.Limits = x.limits[:0]
+}
+
+// Consumers is the directory of the snapshot that this exchange began with.
+func (x *Exchange) Consumers() *Directory { return x.directory }
+
+// UseConsumers sets the directory. Only the proxy calls it, once.
+func (x *Exchange) UseConsumers(d *Directory) { x.directory = d }
+
+// Fail makes err the exchange's failure. A client that went away is the client's doing whatever broke because of it.
+func (x *Exchange) Fail(ctx context.Context, err error) {
+	if ctx.Err() != nil && context.Cause(ctx) == context.Canceled {
+		err = &failure.Error{Source: failure.Client, Kind: failure.ClientGone, Err: err}
+	}
+	x.Failure = failure.From(err)
+}

@@ -1,0 +1,152 @@
+package filter
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/sluice-gateway/sluice/exchange"
+	"github.com/sluice-gateway/sluice/failure"
+)
+
+// Placed is a filter at its place in a route's order.
+type Placed struct {
+	Name   string // as explained: rateLimit, rateLimit#2
+	Scope  string // "", "listener/NAME" or "route/NAME"
+	Phase  Phase
+	Filter Filter
+}
+
+// Pipeline is a route's filters, sorted once by compile into one slice a hook. It is immutable; the zero value is empty.
+type Pipeline struct {
+	placed    []Placed
+	request   []step[RequestFilter] // phases before Transform
+	out       []OutFilter
+	transform []step[RequestFilter]
+	response  []step[ResponseFilter] // last to first
+	finish    []FinishFilter
+
+	// Where the Authenticate phase ends in request; authenticates says whether there is one.
+	authenticated int
+	authenticates bool
+}
+
+type step[F any] struct {
+	place int // index into placed
+	run   F
+}
+
+// Everywhere is the place of an answer that came from behind all filters.
+const Everywhere = int(^uint(0) >> 1)
+
+// NewPipeline sorts filters by phase and keeps the written order inside each.
+func NewPipeline(placed []Placed) *Pipeline {
+	p := &Pipeline{placed: slices.Clone(placed)}
+	slices.SortStableFunc(p.placed, func(a, b Placed) int { return cmp.Compare(a.Phase, b.Phase) })
+	for place, f := range p.placed {
+		if r, ok := f.Filter.(RequestFilter); ok {
+			p.addRequest(place, f.Phase, r)
+		}
+		if r, ok := f.Filter.(OutFilter); ok {
+			p.out = append(p.out, r)
+		}
+		if r, ok := f.Filter.(ResponseFilter); ok {
+			p.response = append(p.response, step[ResponseFilter]{place, r})
+		}
+		if r, ok := f.Filter.(FinishFilter); ok {
+			p.finish = append(p.finish, r)
+		}
+	}
+	slices.Reverse(p.response)
+	return p
+}
+
+func (p *Pipeline) addRequest(place int, phase Phase, r RequestFilter) {
+	if phase == Transform {
+		p.transform = append(p.transform, step[RequestFilter]{place, r})
+		return
+	}
+	p.request = append(p.request, step[RequestFilter]{place, r})
+	if phase <= Authenticate {
+		p.authenticated = len(p.request)
+	}
+	p.authenticates = p.authenticates || phase == Authenticate
+}
+
+// Outermost is the place of an answer given before any filter ran: only the filters of phase Respond see it.
+func (p *Pipeline) Outermost() int {
+	n := 0
+	for n < len(p.placed) && p.placed[n].Phase == Respond {
+		n++
+	}
+	return n - 1
+}
+
+// Placed is the final order, for explain.
+func (p *Pipeline) Placed() []Placed { return p.placed }
+
+// Request runs the phases before Transform until one answers. It returns the place of the filter that answered, which
+// Response wants back, and the failure if it refused. With nobody answering, x.Response is nil and err is nil.
+func (p *Pipeline) Request(ctx context.Context, x *exchange.Exchange) (answered int, err error) {
+	for i, s := range p.request {
+		if i == p.authenticated && p.authenticates && x.Identity == nil {
+			return p.request[i-1].place, unauthenticated(x)
+		}
+		if err := s.run.OnRequest(ctx, x); err != nil || x.Response != nil {
+			return s.place, err
+		}
+	}
+	if p.authenticates && p.authenticated == len(p.request) && x.Identity == nil {
+		return p.request[p.authenticated-1].place, unauthenticated(x)
+	}
+	return Everywhere, nil
+}
+
+// Out runs the hooks that edit x.Out as soon as it is made, in the order of the phases, until one refuses.
+func (p *Pipeline) Out(ctx context.Context, x *exchange.Exchange) error {
+	for _, f := range p.out {
+		if err := f.OnOut(ctx, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Transform runs the phase that edits x.Out.
+func (p *Pipeline) Transform(ctx context.Context, x *exchange.Exchange) (answered int, err error) {
+	for _, s := range p.transform {
+		if err := s.run.OnRequest(ctx, x); err != nil || x.Response != nil {
+			return s.place, err
+		}
+	}
+	return Everywhere, nil
+}
+
+// Response runs the response hooks of all filters placed at or before answered, last to first. A hook that fails ends
+// the pass; the proxy renders its failure and goes on with the hooks before it, so the place returned is one less.
+func (p *Pipeline) Response(ctx context.Context, x *exchange.Exchange, answered int) (rest int, err error) {
+	for _, s := range p.response {
+		if s.place > answered {
+			continue
+		}
+		if err := s.run.OnResponse(ctx, x); err != nil {
+			return s.place - 1, err
+		}
+	}
+	return -1, nil
+}
+
+// Finish tells every filter that the exchange is over.
+func (p *Pipeline) Finish(x *exchange.Exchange) {
+	for _, f := range p.finish {
+		f.OnFinish(x)
+	}
+}
+
+// unauthenticated is one 401 with every challenge that the phase collected (RFC 9110 section 11.6.1).
+func unauthenticated(x *exchange.Exchange) error {
+	f := failure.Denied(http.StatusUnauthorized, "No credential was given.")
+	f.Header = http.Header{"Www-Authenticate": slices.Clone(x.Challenges)}
+	return f
+}

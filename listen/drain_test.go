@@ -1,0 +1,214 @@
+package listen
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/http2"
+
+	"github.com/sluice-gateway/sluice/exchange"
+	"github.com/sluice-gateway/sluice/listen/servertls"
+	"github.com/sluice-gateway/sluice/proxy"
+)
+
+func TestDrainFinishesWhatIsOpen(t *testing.T) {
+	release := make(chan struct{})
+	each(t, func(ctx context.Context, x *exchange.Exchange, w proxy.Writer) {
+		if x.In.URL.Path == "/slow" {
+			<-release
+		}
+		tell(ctx, x, w)
+	}, func(t *testing.T, u *up, c *http.Client, url string) {
+		release = make(chan struct{})
+		if status, _ := get(t, c, url); status != 200 {
+			t.Fatal(status)
+		}
+		type result struct {
+			res *http.Response
+			err error
+		}
+		done := make(chan result)
+		go func() { res, err := c.Get(url + "/slow"); done <- result{res, err} }()
+		eventually(t, "a request is open", func() bool { return u.proxy.busy.Load() == 1 })
+		drained := make(chan error, 1)
+		go func() { drained <- u.Drain(t.Context()) }()
+		eventually(t, "nothing is accepted", func() bool { return isClosed(u.stopping) })
+		close(release)
+		r := <-done
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		defer r.res.Body.Close()
+		if body, err := io.ReadAll(r.res.Body); err != nil || !strings.Contains(string(body), "/slow") {
+			t.Errorf("%q %v", body, err)
+		}
+		if r.res.ProtoMajor == 1 && !r.res.Close {
+			t.Error("no Connection: close")
+		}
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+		if res, err := c.Get(url); err == nil {
+			res.Body.Close()
+			t.Error("a request after the drain")
+		}
+	})
+}
+
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestDrainClosesWhatIsIdle(t *testing.T) {
+	ca := newAuthority(t)
+	u := start(t, tell)
+	var clients []io.Reader
+	for _, sent := range []string{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""} {
+		c := u.dial(t)
+		io.WriteString(c, sent)
+		r := bufio.NewReader(c)
+		if sent != "" {
+			read(t, r, "GET")
+		}
+		clients = append(clients, r)
+	}
+	h2 := u.frames(t)
+	if got := h2.get("/"); got != "200" {
+		t.Fatal(got)
+	}
+	next := *u.spec
+	next.TLS = ca.server(t, servertls.Settings{}, []string{"a.example"})
+	u.reload(&next)
+	clients = append(clients, u.dial(t)) // before its handshake
+	eventually(t, "all are open", func() bool { return u.open() == 4 })
+	eventually(t, "all are idle", func() bool { return u.spec.Series.Idle.Load() == 4 })
+	if err := u.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, c := range clients {
+		if b, err := io.ReadAll(c); err != nil && !isReset(err) || len(b) > 0 {
+			t.Errorf("%q %v", b, err)
+		}
+	}
+	if !sawGoAway(h2) {
+		t.Error("no GOAWAY")
+	}
+	if err := u.Drain(t.Context()); err != nil {
+		t.Errorf("again: %v", err)
+	}
+}
+
+func sawGoAway(f *frames) bool {
+	for {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			return false
+		}
+		if g, ok := frame.(*http2.GoAwayFrame); ok {
+			return g.ErrCode == http2.ErrCodeNo
+		}
+	}
+}
+
+func TestDrainServesLateFirstRequests(t *testing.T) {
+	u := start(t, tell)
+	a, b := u.dial(t), u.dial(t)
+	eventually(t, "both are open", func() bool { return u.open() == 2 })
+	drained := make(chan error, 1)
+	go func() { drained <- u.Drain(t.Context()) }()
+	eventually(t, "nothing is accepted", func() bool { return isClosed(u.stopping) })
+	io.WriteString(a, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if res, err := http.ReadResponse(bufio.NewReader(a), nil); err == nil { // if it was in time
+		res.Body.Close()
+		if res.StatusCode != 200 || !res.Close {
+			t.Errorf("%d, close %v", res.StatusCode, res.Close)
+		}
+	}
+	io.WriteString(b, http2.ClientPreface)
+	f := &frames{Framer: http2NewFramer(b), Conn: b, t: t}
+	f.WriteSettings()
+	_ = sawGoAway(f)
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDrainThatTakesTooLong(t *testing.T) {
+	each(t, func(ctx context.Context, x *exchange.Exchange, w proxy.Writer) {
+		<-ctx.Done()
+		w.Abort()
+	}, func(t *testing.T, u *up, c *http.Client, url string) {
+		failed := make(chan error, 1)
+		go func() {
+			res, err := c.Get(url)
+			if err == nil {
+				res.Body.Close()
+			}
+			failed <- err
+		}()
+		eventually(t, "a request is open", func() bool { return u.proxy.busy.Load() == 1 })
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := u.Drain(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+		if <-failed == nil {
+			t.Error("it was answered")
+		}
+	})
+}
+
+func TestListenersThatHaveGone(t *testing.T) {
+	each(t, tell, func(t *testing.T, u *up, c *http.Client, url string) {
+		if status, _ := get(t, c, url); status != 200 {
+			t.Fatal(status)
+		}
+		other := *u.spec
+		other.Name = "other"
+		u.reload(&other)
+		res, err := c.Get(url) // on the connection that is open
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != 503 {
+			t.Errorf("%d", res.StatusCode)
+		}
+		eventually(t, "the connection is closed", func() bool { return u.open() == 0 })
+		if res, err := c.Get(url); err == nil {
+			res.Body.Close()
+			t.Errorf("a new connection: %d", res.StatusCode)
+		}
+		u.Rename("other")
+		if status, body := get(t, c, url); status != 200 || !strings.HasSuffix(body, "listener=other") {
+			t.Errorf("%d %s", status, body)
+		}
+	})
+}
+
+func TestNewConnectionsTakeNewLimits(t *testing.T) {
+	u := start(t, tell)
+	old := u.dial(t)
+	eventually(t, "it is open", func() bool { return u.open() == 1 })
+	next := *u.spec
+	next.Limits.URIBytes = 10
+	u.reload(&next)
+	const ask = "GET /0123456789 HTTP/1.1\r\nHost: a\r\n\r\n"
+	io.WriteString(old, ask)
+	if res, _ := read(t, bufio.NewReader(old), "GET"); res.StatusCode != 200 {
+		t.Errorf("%d", res.StatusCode)
+	}
+	if res, _ := u.talk(t, ask); res.StatusCode != 414 {
+		t.Errorf("%d", res.StatusCode)
+	}
+}

@@ -1,0 +1,120 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/sluice-gateway/sluice/exchange"
+	"github.com/sluice-gateway/sluice/failure"
+)
+
+// requestBody stands between the client's body and whoever reads it: it counts, enforces the limit, and remembers that
+// a read failed because of the client, so that no service is blamed for it. It is not pooled: a transport may still be
+// reading when the exchange has ended.
+type requestBody struct {
+	io.ReadCloser
+	limit    int64 // 0: none
+	declared int64 // Content-Length, -1: unknown
+	read     atomic.Int64
+	failed   atomic.Pointer[failure.Error]
+
+	// Trailers arrive with the end of the body. from is nil if none were announced.
+	from, to http.Header
+}
+
+// limitBody puts the body under the limit of the route, or of the listener if there is none. Tunnels and gRPC streams
+// are not bodies in that sense: they have no length to bound.
+func (l *life) limitBody() {
+	in := l.x.In
+	if in.Body == nil || in.Body == http.NoBody {
+		return
+	}
+	limit := l.listener.Limits.BodyBytes
+	if l.route != nil {
+		limit = l.route.BodyBytes
+	}
+	if isGRPC(in.Header) || upgradeToken(in) != "" {
+		limit = 0
+	}
+	l.body = &requestBody{ReadCloser: in.Body, limit: limit, declared: in.ContentLength}
+	in.Body = l.body
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	total := b.read.Add(int64(n))
+	if b.limit > 0 && total > b.limit {
+		return 0, b.fail(b.oversize())
+	}
+	if err == io.EOF {
+		b.passTrailers()
+		return n, err
+	}
+	if err != nil {
+		return n, b.fail(clientBroke(err))
+	}
+	return n, nil
+}
+
+// passTrailers copies what came after the body, before the reader learns that it has ended.
+func (b *requestBody) passTrailers() {
+	for name, values := range b.from {
+		if _, announced := b.to[name]; announced {
+			b.to[name] = values
+		}
+	}
+}
+
+func (b *requestBody) fail(f *failure.Error) error {
+	b.failed.CompareAndSwap(nil, f)
+	return b.failed.Load()
+}
+
+// tooLarge refuses a declared length over the limit before a byte is read.
+func (b *requestBody) tooLarge() error {
+	if b == nil || b.limit == 0 || b.declared <= b.limit {
+		return nil
+	}
+	return b.fail(b.oversize())
+}
+
+func (b *requestBody) oversize() *failure.Error {
+	return failure.Request(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body is over the limit of %d bytes.", b.limit))
+}
+
+// failure is why reading the body failed, or nil. It is safe on nil.
+func (b *requestBody) failure() *failure.Error {
+	if b == nil {
+		return nil
+	}
+	return b.failed.Load()
+}
+
+func (b *requestBody) bytes() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.read.Load()
+}
+
+// clientBroke tells a body that is malformed or stalled, which the engine says, from one whose sender left.
+func clientBroke(err error) *failure.Error {
+	if f := failure.From(err); f.Source == failure.Client {
+		return f
+	}
+	return &failure.Error{Source: failure.Client, Kind: failure.ClientGone, Err: err}
+}
+
+// isGRPC tells gRPC by its media type, application/grpc with or without a +codec.
+func isGRPC(h http.Header) bool {
+	const grpc = "application/grpc"
+	t := first(h, "Content-Type")
+	return strings.HasPrefix(t, grpc) && (len(t) == len(grpc) || t[len(grpc)] == '+' || t[len(grpc)] == ';')
+}
+
+// upgradeToken is the protocol an HTTP/1.1 request asks to switch to. More than one offer is none: we would have to
+// choose for the service.
+func upgradeToken(in *http.Request) string { return exchange.UpgradeToken(in) }

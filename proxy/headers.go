@@ -1,0 +1,155 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/exchange"
+)
+
+// removeHopByHop deletes the fields that speak of one connection only (RFC 9110 section 7.6.1), and those that
+// Connection names. It comes before anything of ours is set, so that nobody can name a field of ours away.
+// Upgrade stays in a 101, where it says what the tunnel speaks.
+func removeHopByHop(h http.Header, switching bool) {
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.TrimSpace(name); name != "" && !(switching && strings.EqualFold(name, "upgrade")) {
+				h.Del(name)
+			}
+		}
+	}
+	for _, name := range hopByHop {
+		delete(h, name)
+	}
+	if switching {
+		h["Connection"] = []string{"Upgrade"}
+		return
+	}
+	delete(h, "Upgrade")
+}
+
+var hopByHop = [...]string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"Te", "Transfer-Encoding", "Trailer"}
+
+// fate is what becomes of a request field on its way from In to Out.
+type fate uint8
+
+const (
+	pass  fate = iota
+	hop        // belongs to the client's connection
+	ours       // we say it, whoever sent it
+	proxy      // kept from a trusted proxy, dropped from anybody else
+)
+
+// fateOf sorts a field by its canonical name. A switch on strings costs a comparison of lengths for nearly all names.
+func fateOf(name string) fate {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+		"Te", "Transfer-Encoding", "Trailer", "Upgrade", "Http2-Settings":
+		return hop
+	case "Content-Length", "Host", "Expect": // framing and expectations are settled on each connection by itself
+		return hop
+	case "Forwarded", "X-Real-Ip", "X-Request-Id", "X-Consumer-Name", "X-Consumer-Groups", "X-Attempt":
+		return ours
+	case "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix":
+		return proxy
+	}
+	return pass
+}
+
+// drops reports whether a field of the client's is not to be forwarded. Services behind CGI-like interfaces read
+// X_Forwarded_For as X-Forwarded-For, so a name with underscores shares the fate of the one with dashes; spelled so it
+// comes from nobody honest, and a trusted proxy is no excuse.
+func drops(name string, trusted bool) bool {
+	switch fateOf(name) {
+	case hop, ours:
+		return true
+	case proxy:
+		return !trusted
+	}
+	return strings.IndexByte(name, '_') >= 0 && fateOf(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))) != pass
+}
+
+// copyFields puts what may pass from in to out, sharing the values.
+func copyFields(out, in http.Header, trusted bool) {
+	for name, values := range in {
+		if !drops(name, trusted) {
+			out[name] = values
+		}
+	}
+	for _, line := range in["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				out.Del(name)
+			}
+		}
+	}
+}
+
+// setForwarding says who asked, how and through whom.
+func setForwarding(x *exchange.Exchange, out http.Header) {
+	peer := x.Peer.Addr().Unmap().String()
+	client := peer
+	if x.Client != x.Peer.Addr().Unmap() {
+		client = x.Client.String()
+	}
+	if before := out["X-Forwarded-For"]; len(before) > 0 {
+		out["X-Forwarded-For"] = []string{strings.Join(before, ", ") + ", " + peer}
+	} else {
+		out["X-Forwarded-For"] = []string{peer}
+	}
+	out["X-Real-Ip"] = []string{client}
+	out["X-Request-Id"] = []string{x.RequestID}
+	setAbsent(out, "X-Forwarded-Proto", x.Scheme)
+	setAbsent(out, "X-Forwarded-Host", x.In.Host)
+	setAbsent(out, "X-Forwarded-Port", port(x))
+	out["Via"] = append(out["Via"][:len(out["Via"]):len(out["Via"])], via(x.In))
+}
+
+func setAbsent(h http.Header, name, value string) {
+	if _, present := h[name]; !present && value != "" {
+		h[name] = []string{value}
+	}
+}
+
+// port is the one the client spoke to: what it named, or its scheme's own.
+func port(x *exchange.Exchange) string {
+	switch {
+	case x.Port != "":
+		return x.Port
+	case x.Scheme == "https":
+		return "443"
+	default:
+		return "80"
+	}
+}
+
+// via names the version received and us (RFC 9110 section 7.6.3).
+func via(in *http.Request) string {
+	switch {
+	case in.ProtoMajor == 2:
+		return "2.0 sluice"
+	case in.ProtoMajor == 3:
+		return "3.0 sluice"
+	case in.ProtoMinor == 0:
+		return "1.0 sluice"
+	default:
+		return "1.1 sluice"
+	}
+}
+
+const maxLoops = 8 // Via entries naming us; one more is a loop
+
+// loops counts how often a request has come through a gateway of our name.
+func loops(in http.Header) int {
+	n := 0
+	for _, line := range in["Via"] {
+		for entry := range strings.SplitSeq(line, ",") {
+			fields := strings.Fields(entry)
+			if len(fields) >= 2 && fields[1] == "sluice" {
+				n++
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,117 @@
+package proxy
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sluice-gateway/sluice/exchange"
+	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/telemetry"
+)
+
+var exchanges = sync.Pool{New: func() any { return new(exchange.Exchange) }}
+
+// Acquire lends an empty exchange to an engine, which fills it, hands it to Serve and gives it back with Release.
+func Acquire() *exchange.Exchange {
+	x := exchanges.Get().(*exchange.Exchange)
+	x.Reset()
+	return x
+}
+
+// Release takes an exchange back. Nothing of it may be used after.
+func Release(x *exchange.Exchange) { exchanges.Put(x) }
+
+var lives = sync.Pool{New: func() any {
+	l := new(life)
+	l.inform = l.passInformational
+	return l
+}}
+
+func (s *Server) begin(x *exchange.Exchange, w Writer) *life {
+	l := lives.Get().(*life)
+	l.server, l.x, l.w = s, x, w
+	l.snapshot, l.listener = s.Snapshots.Listener(x.Listener)
+	l.pipeline = l.listener.Unmatched
+	x.UseConsumers(l.snapshot.Consumers)
+	x.Inform = l.inform
+	return l
+}
+
+func (l *life) release() {
+	inform := l.inform
+	*l = life{inform: inform}
+	lives.Put(l)
+}
+
+// passInformational forwards a 1xx answer. 100 is not forwarded: whether to send the body was settled between the
+// client and us (RFC 9110 section 10.1.1 lets an intermediary answer it itself).
+func (l *life) passInformational(status int, header http.Header) {
+	if status == http.StatusContinue || status == http.StatusSwitchingProtocols {
+		return
+	}
+	h := header.Clone()
+	removeHopByHop(h, false)
+	_ = l.w.Inform(status, h) // a client that has gone is noticed by the write that follows
+}
+
+// finish counts and logs.
+func (l *life) finish() {
+	x := l.x
+	duration := time.Since(x.Start)
+	status := l.status()
+	l.pipeline.Finish(x)
+
+	stats := l.listener.UnmatchedStats
+	if l.route != nil {
+		stats = l.route.Stats
+	}
+	stats.Observe(x.Service, status, duration)
+
+	if log := l.snapshot.Log; log != nil {
+		record := l.record(status, duration)
+		log.Write(&record)
+	}
+}
+
+// status is what the log says: the answer's, or 499 for a client that did not wait for it.
+func (l *life) status() int {
+	if f := l.x.Failure; f != nil && f.Kind == failure.ClientGone {
+		return failure.StatusClientClosedRequest
+	}
+	if l.x.Response != nil {
+		return l.x.Response.StatusCode
+	}
+	return http.StatusInternalServerError
+}
+
+func (l *life) record(status int, duration time.Duration) telemetry.Record {
+	x := l.x
+	r := telemetry.Record{
+		Start: x.Start, Duration: duration,
+		Listener: x.Listener, Route: x.Route, Service: x.Service, RequestID: x.RequestID,
+		Client: x.Client, Consumer: x.Identity.Name(),
+		Method: x.In.Method, Scheme: x.Scheme, Host: x.Host, Path: x.Path, Proto: x.In.Proto,
+		UserAgent: first(x.In.Header, "User-Agent"),
+		Status:    status, RequestBytes: l.body.bytes(), ResponseBytes: l.w.Written(),
+		Failure: x.Failure, Attempts: x.Attempts, FirstByte: x.FirstByte,
+	}
+	for i := range x.Attempts {
+		r.Upstream += x.Attempts[i].Duration
+	}
+	return r
+}
+
+// first is Header.Get for a name already in canonical spelling.
+func first(h http.Header, name string) string {
+	if v := h[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+func closeBody(r *http.Response) {
+	if r != nil && r.Body != nil {
+		r.Body.Close()
+	}
+}

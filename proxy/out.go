@@ -1,0 +1,71 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/sluice-gateway/sluice/exchange"
+	"github.com/sluice-gateway/sluice/failure"
+)
+
+// makeOut makes the request that will be forwarded. Its path stands in URL.Opaque: canonical, and written as it is.
+func (l *life) makeOut(ctx context.Context) error {
+	x := l.x
+	in := x.In
+	if loops(in.Header) > maxLoops {
+		return &failure.Error{Kind: failure.ProxyLoopDetected, Detail: "The request has come through here too often."}
+	}
+	header := make(http.Header, len(in.Header)+8)
+	copyFields(header, in.Header, x.Trusted)
+	setForwarding(x, header)
+	if httpguts.HeaderValuesContainsToken(in.Header["Te"], "trailers") {
+		header["Te"] = []string{"trailers"}
+	}
+	x.Out = &http.Request{
+		Method:        in.Method,
+		URL:           &url.URL{Opaque: x.Path, RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery},
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        header,
+		Body:          in.Body,
+		ContentLength: in.ContentLength,
+		Host:          in.Host,
+	}
+	l.announceTrailers()
+	return l.pipeline.Out(ctx, x)
+}
+
+// announceTrailers names the trailers that the client announced and that may pass; their values come with the body's end.
+func (l *life) announceTrailers() {
+	if l.body == nil || len(l.x.In.Trailer) == 0 {
+		return
+	}
+	to := make(http.Header, len(l.x.In.Trailer))
+	for name := range l.x.In.Trailer {
+		if !drops(name, l.x.Trusted) && fateOf(name) == pass {
+			to[name] = nil
+		}
+	}
+	l.body.from, l.body.to = l.x.In.Trailer, to
+	l.x.Out.Trailer = to
+}
+
+// checkOut holds what the filters made of the request to the rule that held for the one received: one canonical path,
+// and a host that is one.
+func checkOut(x *exchange.Exchange) error {
+	path, query, hasQuery := strings.Cut(x.Out.URL.Opaque, "?")
+	if hasQuery {
+		x.Out.URL.RawQuery = query
+	}
+	path, err := exchange.CanonicalPath(path)
+	if err != nil {
+		return &failure.Error{Kind: failure.ProxyConfiguration, Status: http.StatusBadRequest, Detail: "The rewritten path is not valid.", Err: err}
+	}
+	x.Out.URL.Opaque = path
+	return nil
+}

@@ -1,0 +1,141 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/exchange"
+	"github.com/sluice-gateway/sluice/failure"
+)
+
+// problem is the body of every failure, RFC 9457. It never holds an address, a stack or a cause: those are for the log,
+// where the request id finds them.
+type problem struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail,omitempty"`
+	Error     string `json:"error"`
+	RequestID string `json:"requestId,omitempty"`
+}
+
+// render makes the answer that tells x.Failure to the client, in the way the client reads failures.
+func render(x *exchange.Exchange) *http.Response {
+	f := x.Failure
+	header := make(http.Header, 8)
+	for name, values := range f.Header {
+		header[http.CanonicalHeaderKey(name)] = values
+	}
+	header["Proxy-Status"] = []string{proxyStatus(f)}
+	if isGRPC(x.In.Header) {
+		return renderGRPC(f, header)
+	}
+	return renderProblem(x, f, header)
+}
+
+func renderProblem(x *exchange.Exchange, f *failure.Error, header http.Header) *http.Response {
+	status := f.Code()
+	body, err := json.Marshal(problem{
+		Type: "about:blank", Title: http.StatusText(status), Status: status,
+		Detail: f.Detail, Error: string(f.Kind), RequestID: x.RequestID,
+	})
+	if err != nil { // strings and an int: only a bug could
+		body = []byte("{}")
+	}
+	body = append(body, '\n')
+	header["Content-Type"] = []string{"application/problem+json"}
+	header["Cache-Control"] = []string{"no-store"}
+	if status == http.StatusServiceUnavailable && header["Retry-After"] == nil {
+		header["Retry-After"] = []string{"1"}
+	}
+	return &http.Response{
+		StatusCode: status, Header: header,
+		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+	}
+}
+
+// renderGRPC tells a failure in an answer of trailers only: HTTP 200 and a status (the gRPC protocol over HTTP/2).
+func renderGRPC(f *failure.Error, header http.Header) *http.Response {
+	header["Content-Type"] = []string{"application/grpc"}
+	header["Grpc-Status"] = []string{strconv.Itoa(grpcStatus(f.Code()))}
+	message := f.Detail
+	if message == "" {
+		message = http.StatusText(f.Code())
+	}
+	header["Grpc-Message"] = []string{percentEncode(message)}
+	return &http.Response{StatusCode: http.StatusOK, Header: header, Body: http.NoBody}
+}
+
+// grpcStatus is the code a gRPC client gets for a status of ours.
+func grpcStatus(status int) int {
+	switch status {
+	case http.StatusBadRequest, http.StatusRequestHeaderFieldsTooLarge, http.StatusRequestURITooLong:
+		return 13 // INTERNAL, as the gRPC documents map 400
+	case http.StatusUnauthorized:
+		return 16 // UNAUTHENTICATED
+	case http.StatusForbidden:
+		return 7 // PERMISSION_DENIED
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		return 12 // UNIMPLEMENTED
+	case http.StatusRequestEntityTooLarge, http.StatusTooManyRequests:
+		return 8 // RESOURCE_EXHAUSTED
+	case http.StatusBadGateway, http.StatusServiceUnavailable:
+		return 14 // UNAVAILABLE
+	case http.StatusGatewayTimeout, http.StatusRequestTimeout:
+		return 4 // DEADLINE_EXCEEDED
+	case failure.StatusClientClosedRequest:
+		return 1 // CANCELLED
+	case http.StatusInternalServerError:
+		return 13 // INTERNAL
+	default:
+		return 2 // UNKNOWN
+	}
+}
+
+// percentEncode writes a grpc-message: printable ASCII but '%' stands as it is.
+func percentEncode(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c >= ' ' && c <= '~' && c != '%' {
+			b.WriteByte(c)
+		} else {
+			const digits = "0123456789ABCDEF"
+			b.Write([]byte{'%', digits[c>>4], digits[c&15]})
+		}
+	}
+	return b.String()
+}
+
+// proxyStatus says in one structured field (RFC 9209) what failed; the detail is ours and holds no quotes.
+func proxyStatus(f *failure.Error) string {
+	s := "sluice; error=" + string(f.Kind)
+	if f.Detail != "" {
+		s += `; details="` + strings.Map(quotable, f.Detail) + `"`
+	}
+	return s
+}
+
+// quotable keeps what a structured field's string may hold unescaped (RFC 8941 section 3.3.3).
+func quotable(r rune) rune {
+	if r < ' ' || r > '~' || r == '"' || r == '\\' {
+		return '\''
+	}
+	return r
+}
+
+// finishHead adds what every answer carries.
+func finishHead(x *exchange.Exchange) {
+	r := x.Response
+	if r.Header == nil {
+		r.Header = make(http.Header, 4)
+	}
+	r.Header["X-Request-Id"] = []string{x.RequestID}
+	if _, dated := r.Header["Date"]; !dated {
+		r.Header["Date"] = []string{time.Now().UTC().Format(http.TimeFormat)}
+	}
+}

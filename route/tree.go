@@ -1,0 +1,166 @@
+package route
+
+import (
+	"math"
+	"slices"
+	"strings"
+)
+
+// root holds the rules of one host.
+type root struct {
+	top     int // the highest priority in it
+	tree    node
+	regexes leaf
+	others  leaf // rules that say nothing of the path
+}
+
+// leaf holds rules in the order in which they are asked.
+type leaf []*rule
+
+// with is l and r after it. A leaf of one rule, as most are, lies in that rule: it is read next.
+func (l leaf) with(r *rule) leaf {
+	if len(l) == 0 {
+		return r.alone[:]
+	}
+	return append(l, r)
+}
+
+// node is one segment deep in the tree. Its path is not in it: that is the way that leads to it.
+type node struct {
+	top      int // the highest priority at or below it
+	literals literals
+	capture  *node
+	exact    leaf // patterns that end here
+	rest     leaf // patterns that end here in /*
+}
+
+// fewLiterals is how many children are searched one by one before a map is faster.
+const fewLiterals = 6
+
+// literals are the children of a node by their segment: an only one, as most nodes have, beside the node itself, few in
+// a list, many in a map.
+type literals struct {
+	only literal
+	list []literal
+	many map[string]*node
+}
+
+type literal struct {
+	segment string
+	node    *node
+}
+
+func (l *literals) find(segment string) *node {
+	if l.only.segment == segment {
+		return l.only.node
+	}
+	if l.many != nil {
+		return l.many[segment]
+	}
+	for i := range l.list {
+		if l.list[i].segment == segment {
+			return l.list[i].node
+		}
+	}
+	return nil
+}
+
+func (l *literals) add(segment string) *node {
+	n := l.find(segment)
+	if n != nil {
+		return n
+	}
+	n = &node{top: math.MinInt}
+	switch {
+	case l.only.node == nil:
+		l.only = literal{segment, n}
+	case l.many != nil:
+		l.many[segment] = n
+	case len(l.list) < fewLiterals:
+		l.list = append(l.list, literal{segment, n})
+	default:
+		l.many = make(map[string]*node, 2*fewLiterals)
+		for _, known := range l.list {
+			l.many[known.segment] = known.node
+		}
+		l.many[segment] = n
+		l.list = nil
+	}
+	return n
+}
+
+func (l *literals) each(visit func(*node)) {
+	if l.only.node != nil {
+		visit(l.only.node)
+	}
+	for i := range l.list {
+		visit(l.list[i].node)
+	}
+	for _, n := range l.many {
+		visit(n)
+	}
+}
+
+func newRoot() *root { return &root{top: math.MinInt, tree: node{top: math.MinInt}} }
+
+func (t *root) add(r *rule) {
+	t.top = max(t.top, r.priority)
+	switch r.path.kind {
+	case byRegex:
+		t.regexes = t.regexes.with(r)
+	case anyPath:
+		t.others = t.others.with(r)
+	default:
+		t.tree.add(r)
+	}
+}
+
+// add puts r where its pattern leads.
+func (n *node) add(r *rule) {
+	n.top = max(n.top, r.priority)
+	for _, s := range r.path.segments {
+		n = n.child(s)
+		n.top = max(n.top, r.priority)
+	}
+	if r.path.rest {
+		n.rest = n.rest.with(r)
+	} else {
+		n.exact = n.exact.with(r)
+	}
+}
+
+func (n *node) child(s segment) *node {
+	if !s.capture {
+		return n.literals.add(s.literal)
+	}
+	if n.capture == nil {
+		n.capture = &node{top: math.MinInt}
+	}
+	return n.capture
+}
+
+// seal orders all leaves. A leaf is sorted once, at the end: inserting in order would take the square of its rules.
+func (t *root) seal() {
+	slices.SortFunc(t.regexes, compareInLeaf)
+	slices.SortFunc(t.others, compareInLeaf)
+	t.tree.seal()
+}
+
+func (n *node) seal() {
+	slices.SortFunc(n.exact, compareInLeaf)
+	slices.SortFunc(n.rest, compareInLeaf)
+	if n.capture != nil {
+		n.capture.seal()
+	}
+	n.literals.each((*node).seal)
+}
+
+// nextSegment takes the first segment off rest, which begins with a slash; what is left begins with one too, or is the
+// end of the path.
+func nextSegment(rest string) (segment, after string) {
+	end := strings.IndexByte(rest[1:], '/')
+	if end < 0 {
+		return rest[1:], ""
+	}
+	return rest[1 : 1+end], rest[1+end:]
+}

@@ -1,0 +1,91 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/sluice-gateway/sluice/failure"
+)
+
+// http2Transport speaks HTTP/2 by way of x/net/http2: over TLS with ALPN, else with prior knowledge (RFC 9113 section
+// 3.3). The connections are the pool's; x/net's own pool fills one before it opens the next, and waits without a bound.
+type http2Transport struct {
+	pool *pool
+}
+
+const (
+	pingAfter        = 30 * time.Second               // of silence while streams are open
+	pingAfterSparing = 5*time.Minute + 10*time.Second // gRPC servers close connections that ask more often than every 5 min
+	pingTimeout      = 10 * time.Second               // then the connection is given up
+	unusableTries    = 3                              // connections found closing under a request before it fails
+)
+
+func newHTTP2(o Options) *http2Transport {
+	p := &pool{dialer: newDialer(o), max: o.Max, maxIdle: o.MaxIdle, pending: o.Pending}
+	p.http = &http2.Transport{
+		ConnPool:                   p,
+		DisableCompression:         true,
+		AllowHTTP:                  true,
+		MaxHeaderListSize:          maxHeaderBytes,
+		StrictMaxConcurrentStreams: true, // a stream that x/net has not let go of yet is waited for
+		IdleConnTimeout:            o.IdleTimeout,
+		ReadIdleTimeout:            pingAfter,
+		PingTimeout:                pingTimeout,
+	}
+	if o.Sparing {
+		p.http.ReadIdleTimeout = pingAfterSparing
+	}
+	return &http2Transport{p}
+}
+
+func (t *http2Transport) RoundTrip(ctx context.Context, trip *Trip) (*http.Response, error) {
+	if len(trip.Request.Header["Upgrade"]) > 0 {
+		return nil, errUpgrade
+	}
+	delete(trip.Request.Header, "Connection")
+	if _, present := trip.Request.Header["User-Agent"]; !present {
+		trip.Request.Header["User-Agent"] = nil
+	}
+	w := &watch{trip: trip}
+	defer w.seal()
+	hooks := &httptrace.ClientTrace{Got1xxResponse: w.inform}
+	r := trip.Request.WithContext(httptrace.WithClientTrace(ctx, hooks))
+	for {
+		res, err := t.try(ctx, r, w)
+		if err == nil {
+			return res, nil
+		}
+		if w.tries == unusableTries || ctx.Err() != nil || !says(err, unusable) {
+			return nil, tripFailure(ctx, err, w.phase())
+		}
+	}
+}
+
+// try sends the request on a connection of the pool.
+func (t *http2Transport) try(ctx context.Context, r *http.Request, w *watch) (*http.Response, error) {
+	c, reused, err := t.pool.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w.got(c.conn, reused)
+	res, err := c.streams.RoundTrip(r)
+	if err != nil {
+		t.pool.give(c)
+		return nil, err
+	}
+	res.Body = newAnswer(res.Body, func() { t.pool.give(c) })
+	return res, nil
+}
+
+func (t *http2Transport) CloseIdle() { t.pool.closeIdle() }
+
+// errUpgrade: HTTP/2 has no Upgrade (RFC 9113 section 8.6).
+var errUpgrade = &failure.Error{
+	Kind: failure.HTTPUpgradeFailed, RetrySafe: true, Detail: "The service speaks HTTP/2, which cannot switch protocols.",
+	Err: errors.New("an upgrade was asked for over HTTP/2"),
+}
