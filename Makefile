@@ -48,6 +48,9 @@ bench: ## benchmarks and their allocations; BENCH=regexp picks some
 .PHONY: generate
 generate: ## configuration reference and schema comments, from the Go types
 	go generate ./...
+	go build -o bin/sluice ./cmd/sluice
+	sed -i -e '/^<!-- below:/q' docs/configuration.md
+	{ echo; bin/sluice schema --reference; } >> docs/configuration.md
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (60s)

@@ -135,12 +135,7 @@ func (a *App) Reopen() {
 
 // load is one pass of compile, open, swap, start, retire. mu is held.
 func (a *App) load() error {
-	loaded := a.Source.Load()
-	var next *snapshot.Snapshot
-	diagnostics := loaded.Diagnostics
-	if loaded.Config != nil {
-		next, diagnostics = compile.Compile(loaded.Config, diagnostics, a.compileOptions(loaded.Revision))
-	}
+	next, diagnostics := a.compile(a.Source.Load())
 	if a.Diagnostics != nil && len(diagnostics) > 0 {
 		a.Diagnostics(diagnostics)
 	}
@@ -151,21 +146,30 @@ func (a *App) load() error {
 	if err != nil {
 		return err
 	}
-	before := a.swap(next, opened)
-	a.Source.Also(next.Files)
-	a.retire(before, next)
+	a.retire(a.swap(next, opened), next)
 	return nil
 }
 
-func (a *App) compileOptions(revision string) compile.Options {
-	return compile.Options{
+// compile also has the files watched that the configuration names, all the more if it is refused for one of them: a
+// certificate is renewed before its key, and a missing file may come.
+func (a *App) compile(loaded source.Loaded) (*snapshot.Snapshot, config.Diagnostics) {
+	if loaded.Config == nil {
+		return nil, loaded.Diagnostics
+	}
+	var named []string
+	next, diagnostics := compile.Compile(loaded.Config, loaded.Diagnostics, compile.Options{
 		Registry: a.Registry,
 		Limiter:  a.limiter,
 		Metrics:  a.metrics,
-		ReadFile: readFile,
+		ReadFile: func(name string) ([]byte, error) {
+			named = append(named, name)
+			return readFile(name)
+		},
 		Previous: a.snapshots.Load(),
-		Revision: revision,
-	}
+		Revision: loaded.Revision,
+	})
+	a.Source.Also(named)
+	return next, diagnostics
 }
 
 // Address is where a listener is bound, for tests and for the demo, which listen on port 0.

@@ -48,7 +48,13 @@ func (a *App) retire(before, next *snapshot.Snapshot) {
 	for socket, l := range a.listeners {
 		if !listensOn(next, socket) {
 			delete(a.listeners, socket)
+			l.Stop() // now, so that the next reload can have the address again
 			a.later(func(ctx context.Context) { a.drainListener(ctx, l) })
+		}
+	}
+	for _, l := range before.Listeners {
+		if next.Listener(l.Name) == nil {
+			a.later(func(ctx context.Context) { <-ctx.Done(); a.snapshots.Forget(l.Name, before) })
 		}
 	}
 	for name, svc := range before.Services {
@@ -85,9 +91,6 @@ func (a *App) later(f func(ctx context.Context)) {
 func (a *App) drainListener(ctx context.Context, l *listen.Listener) {
 	if err := l.Drain(ctx); err != nil {
 		a.Log.Warn("a removed listener had open requests at the drain timeout; they were broken off", "listener", l.Name())
-	}
-	if next := a.snapshots.Load(); next.Listener(l.Name()) == nil {
-		a.snapshots.Forget(l.Name())
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"text/template"
 	"time"
@@ -31,6 +32,7 @@ type rig struct {
 	Origin, GRPC, Plain, TLS string
 	JSON                     string
 	running                  []*exec.Cmd
+	said                     said // by the programs, shown only if one does not come up
 }
 
 func newRig(o options) (*rig, error) {
@@ -127,13 +129,31 @@ func (r *rig) render(name string) string {
 func (r *rig) start(core int, name string, args ...string) (*exec.Cmd, error) {
 	c := exec.Command("taskset", append([]string{"-c", fmt.Sprint(core), name}, args...)...)
 	c.Env = append(os.Environ(), "GOMAXPROCS=1")
-	c.Stderr = os.Stderr
+	c.Stderr = &r.said
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := c.Start(); err != nil {
 		return nil, err
 	}
 	r.running = append(r.running, c)
 	return c, nil
+}
+
+// said is what the programs wrote to stderr.
+type said struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 func stop(c *exec.Cmd) {
@@ -195,7 +215,7 @@ func (r *rig) with(p peer, do func(pid int) error) error {
 	}
 	defer stop(c)
 	if err := awaitListener(r.Plain); err != nil {
-		return fmt.Errorf("%s: %w", p.name, err)
+		return fmt.Errorf("%s: %w\n%s", p.name, err, r.said.String())
 	}
 	return do(c.Process.Pid)
 }

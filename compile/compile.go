@@ -49,7 +49,6 @@ func Compile(c *config.Config, found config.Diagnostics, o Options) (*snapshot.S
 	k.listeners(s)
 	k.routes(s)
 	s.Config = k.redacted()
-	s.Files = k.files
 	k.diagnostics.Sort()
 	if k.diagnostics.HasErrors() {
 		return nil, k.diagnostics
@@ -65,8 +64,7 @@ type compiler struct {
 	diagnostics config.Diagnostics
 	built       map[string]*upstream.Service
 	instances   []snapshot.Instance
-	read        map[string][]byte
-	files       []string
+	read        map[string][]byte // nil: it could not be
 }
 
 // errorf reports a mistake, unless one at the same place is known: a value that could not be read is not also wrong.
@@ -85,23 +83,23 @@ func (k *compiler) warnf(path, format string, args ...any) {
 	}
 }
 
-// file reads a file that a setting names. It is read once however often it is named, and remembered either way: a
-// file that is missing now is worth watching for.
+// file reads a file that a setting names. It is read once however often it is named.
 func (k *compiler) file(path, name string) ([]byte, bool) {
-	if !slices.Contains(k.files, name) {
-		k.files = append(k.files, name)
-		data, err := k.ReadFile(name)
-		if err != nil {
-			k.errorf(path, "cannot read the file: %v", err)
-			return nil, false
-		}
-		k.read[name] = data
-	}
-	data, ok := k.read[name]
-	if !ok {
+	data, known := k.read[name]
+	if known && data == nil {
 		k.errorf(path, "cannot read the file %s either", name)
 	}
-	return data, ok
+	if known {
+		return data, data != nil
+	}
+	data, err := k.ReadFile(name)
+	if err != nil {
+		k.read[name] = nil
+		k.errorf(path, "cannot read the file: %v", err)
+		return nil, false
+	}
+	k.read[name] = append([]byte{}, data...)
+	return k.read[name], true
 }
 
 func (k *compiler) redacted() []byte {

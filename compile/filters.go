@@ -85,7 +85,10 @@ func (k *compiler) build(l level, it item, name string) filter.Filter {
 		}
 		return nil
 	})
-	k.settingErrors(it.at+"."+it.Name, err)
+	if err != nil {
+		k.settingErrors(it.at+"."+it.Name, err)
+		return nil
+	}
 	return f
 }
 

@@ -94,7 +94,7 @@ func (d *document) parseFile(file int32) (*node, []finding) {
 	switch {
 	case len(f.Data) > maxFileBytes:
 		return nil, []finding{{position{file, 1, 1}, Diagnostic{
-			Message: fmt.Sprintf("the file has %d bytes, more than the %d MiB that are read", len(f.Data), maxFileBytes>>20)}}}
+			Message: fmt.Sprintf("the file is larger than the %d MiB that are read", maxFileBytes>>20)}}}
 	case !utf8.Valid(f.Data):
 		return nil, []finding{{d.at(file, invalidUTF8(f.Data)), Diagnostic{
 			Message: "the file is not UTF-8", Hint: "save it as UTF-8, without a byte order mark"}}}

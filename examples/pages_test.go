@@ -1,6 +1,8 @@
 package examples_test
 
 import (
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -24,5 +26,16 @@ func TestTablesAreComplete(t *testing.T) {
 				t.Errorf("%s does not tell of %s", table.page, m[1])
 			}
 		}
+	}
+}
+
+func TestReferenceIsFresh(t *testing.T) {
+	out, err := exec.Command(filepath.Join(sluice(t), "sluice"), "schema", "--reference").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, generated, found := strings.Cut(read(t, "../docs/configuration.md"), "make generate -->\n\n")
+	if !found || generated != string(out) {
+		t.Error("docs/configuration.md is not what `sluice schema --reference` prints: run make generate")
 	}
 }

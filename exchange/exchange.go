@@ -27,6 +27,7 @@ type Exchange struct {
 	Start    time.Time
 	Listener string
 	Peer     netip.AddrPort // the other end of the connection, or what PROXY protocol said it is
+	PeerText string         // the address of Peer in words, if the engine knows it already
 	Client   netip.Addr     // who is believed to have asked: Peer, or the rightmost untrusted X-Forwarded-For entry
 	Trusted  bool           // Peer is one of the listener's trusted proxies
 	TLS      bool           // the connection to us is encrypted

@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-gateway/sluice/exchange"
 )
 
-// A Filter implements one or more of RequestFilter, OutFilter, ResponseFilter, FinishFilter, and io.Closer if it holds something.
-// One instance serves many requests at once.
+// A Filter implements one or more of RequestFilter, OutFilter, ResponseFilter, FinishFilter, and io.Closer if it holds
+// something. One instance serves many requests at once.
 type Filter any
 
 // RequestFilter sees the request before it is forwarded. It answers by setting x.Response, refuses by returning an
@@ -36,7 +36,8 @@ type FinishFilter interface {
 	OnFinish(x *exchange.Exchange)
 }
 
-// Phaser is implemented by a filter whose settings decide its phase, such as a limit by address against one by consumer.
+// Phaser is implemented by a filter whose settings decide its phase, such as a limit by address against one by
+// consumer.
 type Phaser interface {
 	Phase() Phase
 }

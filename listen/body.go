@@ -17,11 +17,9 @@ var past = time.Unix(1, 0)
 // may be silent for streamIdleTimeout, and what goes the other way counts for them too.
 type body struct {
 	io.ReadCloser
-	watch     *watch
-	stream    bool                          // the watch is one over both directions
-	answer    atomic.Pointer[http.Response] // closed with the stream, once there is one
-	done      atomic.Bool
-	malformed func(error) error // nil: errors are passed as they are
+	watch  *watch
+	stream bool                          // the watch is one over both directions
+	answer atomic.Pointer[http.Response] // closed with the stream, once there is one
 }
 
 func newBody(b io.ReadCloser, control *http.ResponseController, limits *snapshot.Limits, stream bool) *body {
@@ -47,13 +45,10 @@ func (b *body) Read(p []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	case err == io.EOF:
-		b.done.Store(true)
 		return n, err
 	case late:
 		return n, &failure.Error{Source: failure.Client, Kind: failure.ClientStalled,
 			Detail: "The body did not arrive in time.", Err: err}
-	case b.malformed != nil:
-		return n, b.malformed(err)
 	}
 	return n, err
 }
@@ -67,9 +62,6 @@ func (b *body) endRead(n int) (late bool) {
 	}
 	return b.watch.late()
 }
-
-// ended reports whether the body was read to its end.
-func (b *body) ended() bool { return b.done.Load() }
 
 // finish ends the watch. The handler calls it before it returns: no deadline may be set after that.
 // A nil body is none.

@@ -29,15 +29,16 @@ const (
 	closed
 )
 
-// A connection is one client's, from accept to close. Its engine, and with it all settings, is the one that was in
-// force when it was accepted.
+// A connection is one client's, from accept to close. Its engine, and with it all settings but the limits of
+// HTTP/1.1, is the one that was in force when it was accepted.
 type connection struct {
 	listener *Listener
 	engine   *engine
-	name     string // of the listener, when accepted
 	raw      net.Conn
 	peer     netip.AddrPort // the other end, or what PROXY protocol said it is
 
+	writer     http1Writer // of the HTTP/1.1 request that is being served
+	peerText   string      // its address in words
 	encrypted  bool
 	serverName string // SNI, in lower case; empty: none was sent
 	covered    atomic.Pointer[coverage]
@@ -49,7 +50,7 @@ type connection struct {
 }
 
 func newConnection(l *Listener, e *engine, raw net.Conn) *connection {
-	c := &connection{listener: l, engine: e, name: e.spec.Name, raw: raw, peer: peerOf(raw)}
+	c := &connection{listener: l, engine: e, raw: raw, peer: peerOf(raw)}
 	c.users.Store(1)
 	return c
 }
@@ -68,24 +69,30 @@ func (c *connection) spec() *snapshot.Listener          { return c.engine.spec }
 func (c *connection) limits() *snapshot.Limits          { return &c.engine.spec.Limits }
 func (c *connection) series() *telemetry.ListenerSeries { return c.engine.spec.Series }
 
-// serve is the life of a connection, on its own goroutine.
+// serve is the life of a connection, on its own goroutine until an engine adopts it.
 func (c *connection) serve() {
 	c.series().Open.Add(1)
 	c.series().Idle.Add(1)
-	defer c.release()
-	defer c.raw.Close()
-
 	conn, speaks, err := c.open()
 	if err != nil {
+		c.end()
 		return
 	}
 	c.engage()
+	c.peerText = c.peer.Addr().Unmap().String()
 	switch {
+	case speaks == protoHTTP1 && c.engine.http1:
+		c.listener.http1.adopt(c, conn, c.end)
+		return
 	case speaks == protoHTTP2 && c.engine.http2 != nil:
 		c.engine.http2.serveConn(c, conn)
-	case speaks == protoHTTP1 && c.engine.http1 != nil:
-		c.engine.http1.serveConn(c, conn)
 	}
+	c.end()
+}
+
+func (c *connection) end() {
+	c.raw.Close()
+	c.release()
 }
 
 func (c *connection) use() { c.users.Add(1) }

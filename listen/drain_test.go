@@ -168,6 +168,7 @@ func TestDrainThatTakesTooLong(t *testing.T) {
 	})
 }
 
+// A listener that is gone from the configuration is served as it was until it is forgotten, on old connections and new.
 func TestListenersThatHaveGone(t *testing.T) {
 	each(t, tell, func(t *testing.T, u *up, c *http.Client, url string) {
 		if status, _ := get(t, c, url); status != 200 {
@@ -176,39 +177,64 @@ func TestListenersThatHaveGone(t *testing.T) {
 		other := *u.spec
 		other.Name = "other"
 		u.reload(&other)
-		res, err := c.Get(url) // on the connection that is open
-		if err != nil {
-			t.Fatal(err)
+		for range 2 {
+			if status, body := get(t, c, url); status != 200 || !strings.HasSuffix(body, "listener=public") {
+				t.Errorf("%d %s", status, body)
+			}
+			c.CloseIdleConnections()
 		}
-		res.Body.Close()
-		if res.StatusCode != 503 {
-			t.Errorf("%d", res.StatusCode)
-		}
-		eventually(t, "the connection is closed", func() bool { return u.open() == 0 })
-		if res, err := c.Get(url); err == nil {
-			res.Body.Close()
-			t.Errorf("a new connection: %d", res.StatusCode)
+		if status, _ := get(t, c, url); status != 200 {
+			t.Fatal(status)
 		}
 		u.Rename("other")
 		if status, body := get(t, c, url); status != 200 || !strings.HasSuffix(body, "listener=other") {
-			t.Errorf("%d %s", status, body)
+			t.Errorf("%d %s on a connection that is older than the name", status, body)
 		}
+		c.CloseIdleConnections()
+		u.Rename("public")
+		last, _ := u.holder.Listener("public")
+		u.holder.Forget("public", last)
+		if res, err := c.Get(url); err == nil {
+			res.Body.Close()
+			t.Errorf("after it was forgotten: %d", res.StatusCode)
+		}
+		u.Rename("other")
 	})
 }
 
-func TestNewConnectionsTakeNewLimits(t *testing.T) {
+// HTTP/1.1 takes new limits with the next request, HTTP/2 with the next connection.
+func TestNewLimits(t *testing.T) {
 	u := start(t, tell)
 	old := u.dial(t)
-	eventually(t, "it is open", func() bool { return u.open() == 1 })
+	r := bufio.NewReader(old)
+	oldFrames := u.frames(t)
+	if got := oldFrames.get("/0123456789"); got != "200" {
+		t.Fatal(got)
+	}
+	const short, long = "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET /0123456789 HTTP/1.1\r\nHost: a\r\n\r\n"
+	io.WriteString(old, long)
+	if res, _ := read(t, r, "GET"); res.StatusCode != 200 {
+		t.Fatal(res.StatusCode)
+	}
 	next := *u.spec
 	next.Limits.URIBytes = 10
 	u.reload(&next)
-	const ask = "GET /0123456789 HTTP/1.1\r\nHost: a\r\n\r\n"
-	io.WriteString(old, ask)
-	if res, _ := read(t, bufio.NewReader(old), "GET"); res.StatusCode != 200 {
-		t.Errorf("%d", res.StatusCode)
+	io.WriteString(old, short) // the limits may have been asked for before the reload
+	if res, _ := read(t, r, "GET"); res.StatusCode != 200 {
+		t.Errorf("short: %d", res.StatusCode)
 	}
-	if res, _ := u.talk(t, ask); res.StatusCode != 414 {
-		t.Errorf("%d", res.StatusCode)
+	io.WriteString(old, long)
+	if res, _ := read(t, r, "GET"); res.StatusCode != 414 || !res.Close {
+		t.Errorf("long: %d, close %v", res.StatusCode, res.Close)
+	}
+	if res, _ := u.talk(t, long); res.StatusCode != 414 {
+		t.Errorf("a new connection: %d", res.StatusCode)
+	}
+	oldFrames.send(3, true, ":path", "/0123456789")
+	if got := oldFrames.outcome(3); got != "200" {
+		t.Errorf("old h2: %s", got)
+	}
+	if got := u.frames(t).get("/0123456789"); got != "414" {
+		t.Errorf("new h2: %s", got)
 	}
 }

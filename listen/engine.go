@@ -13,17 +13,14 @@ import (
 type engine struct {
 	spec         *snapshot.Listener
 	certificates *servertls.Index // nil: plaintext
-	http1        *http1Server     // nil: not spoken
+	http1        bool             // is spoken; by the listener's own, which outlives the settings
 	http2        *http2Server     // nil: not spoken
 }
 
 func newEngine(spec *snapshot.Listener) *engine {
-	e := &engine{spec: spec}
+	e := &engine{spec: spec, http1: spec.HTTP1}
 	if spec.TLS != nil {
 		e.certificates = servertls.NewIndex(spec.TLS.Certificates)
-	}
-	if spec.HTTP1 {
-		e.http1 = newHTTP1Server(spec)
 	}
 	if spec.HTTP2 {
 		e.http2 = newHTTP2Server(spec)
@@ -33,9 +30,6 @@ func newEngine(spec *snapshot.Listener) *engine {
 
 // drain lets what is open finish, and closes what is idle.
 func (e *engine) drain() {
-	if e.http1 != nil {
-		e.http1.drain()
-	}
 	if e.http2 != nil {
 		e.http2.drain()
 	}

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/failure"
 	"github.com/sluice-gateway/sluice/proxy"
 )
@@ -29,17 +28,14 @@ var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
 //	known length    head and body go out together, as full as they come
 //	unknown length  the head goes out at once, then every piece as it arrives
 //
-// On HTTP/2 a client that opens no window holds a write up, though its connection is alive; each piece has stallTimeout
-// to go. (On HTTP/1.1 the connection's own Write sees to that.)
+// A client that opens no window holds a write up, though its connection is alive; each piece has stallTimeout to go.
 type writer struct {
 	rw         http.ResponseWriter
 	control    *http.ResponseController
 	request    *http.Request
-	body       *body // of the request; nil: none. The proxy puts its own in the request's place
+	body       *body // of the request, which the proxy wraps; nil: none
 	connection *connection
-	exchange   *exchange.Exchange // nil before the proxy was asked
 
-	http2   bool
 	stall   *watch // of one write
 	silence *watch // of both directions of a stream that may be silent; nil: not one
 
@@ -50,14 +46,14 @@ type writer struct {
 }
 
 func newWriter(rw http.ResponseWriter, control *http.ResponseController, r *http.Request, b *body, c *connection) *writer {
-	return &writer{rw: rw, control: control, request: r, body: b, connection: c, http2: r.ProtoMajor == 2}
+	return &writer{rw: rw, control: control, request: r, body: b, connection: c}
 }
 
-// Inform sends a 1xx answer. HTTP/1.0 knows none (RFC 9110 section 15.2).
+// Inform sends a 1xx answer.
 func (w *writer) Inform(status int, header http.Header) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.began || !w.request.ProtoAtLeast(1, 1) {
+	if w.began {
 		return nil
 	}
 	h := w.rw.Header()
@@ -79,8 +75,8 @@ func (w *writer) Write(res *http.Response) error {
 	w.mu.Lock()
 	w.began = true
 	w.mu.Unlock()
-	if res.StatusCode == http.StatusSwitchingProtocols {
-		return w.upgrade(res)
+	if res.StatusCode == http.StatusSwitchingProtocols { // HTTP/2 has none (RFC 9113 section 8.6)
+		return &failure.Error{Kind: failure.HTTPUpgradeFailed, Err: errors.New("a 101 for a request over HTTP/2")}
 	}
 	length, hasBody := w.writeHead(res)
 	if !hasBody {
@@ -115,31 +111,34 @@ func (w *writer) writeHead(res *http.Response) (length int64, hasBody bool) {
 	if hasBody && len(res.Trailer) > 0 {
 		h["Trailer"] = []string{strings.Join(slices.Sorted(maps.Keys(res.Trailer)), ", ")}
 	}
-	if !w.http2 && w.body != nil && !w.body.ended() {
-		// What is left of the request's body must never be read as the next request.
-		h["Connection"] = []string{"close"}
-	}
 	w.rw.WriteHeader(res.StatusCode)
 	return length, hasBody
 }
 
 // bodyOf says how long the body is declared to be, and whether there is one to send (RFC 9112 section 6.3).
 func bodyOf(method string, res *http.Response) (length int64, hasBody bool) {
-	length = res.ContentLength
-	if length < 0 {
-		length = -1
-	}
-	absent := res.Body == nil || res.Body == http.NoBody
-	if method == http.MethodHead || res.StatusCode == http.StatusNotModified {
-		if length == 0 { // not known rather than nothing: 0 is also what a Response says that was never given a length
-			length = declared(res.Header)
-		}
+	length = lengthOf(method, res)
+	if describes(method, res) {
 		return length, false
 	}
+	absent := res.Body == nil || res.Body == http.NoBody
 	if absent && len(res.Trailer) == 0 || res.Body == nil || !statusHasLength(res.StatusCode) {
 		return 0, false
 	}
 	return length, true
+}
+
+// lengthOf is the length an answer speaks of, -1 if it is unknown.
+func lengthOf(method string, res *http.Response) int64 {
+	if res.ContentLength == 0 && describes(method, res) {
+		return declared(res.Header) // 0 is also what a Response says that was never given a length
+	}
+	return max(res.ContentLength, -1)
+}
+
+// describes: the answer has no body, and its length is that of what a GET would have brought (RFC 9110 section 8.6).
+func describes(method string, res *http.Response) bool {
+	return method == http.MethodHead || res.StatusCode == http.StatusNotModified
 }
 
 func declared(h http.Header) int64 {
@@ -160,9 +159,7 @@ func statusHasLength(status int) bool { return status >= 200 && status != http.S
 // watchStream watches what may be silent for long. The function it returns ends that.
 func (w *writer) watchStream(res *http.Response) (end func()) {
 	limits := w.connection.limits()
-	if w.http2 {
-		w.stall = newWatch(limits.StallTimeout, func() { _ = w.control.SetWriteDeadline(past) })
-	}
+	w.stall = newWatch(limits.StallTimeout, func() { _ = w.control.SetWriteDeadline(past) })
 	if b := w.body; b != nil && b.stream {
 		b.answer.Store(res)
 		w.silence = b.watch
@@ -225,7 +222,7 @@ func (w *writer) checkLength(length int64) error {
 	if length >= 0 && w.written != length {
 		return incomplete(io.ErrUnexpectedEOF)
 	}
-	if stall := w.connection.limits().StallTimeout; w.http2 && stall > 0 && length > 0 {
+	if stall := w.connection.limits().StallTimeout; stall > 0 && length > 0 {
 		_ = w.control.SetWriteDeadline(time.Now().Add(stall))
 	}
 	return nil
@@ -280,14 +277,6 @@ func isAnnounced(list, name string) bool {
 		}
 	}
 	return false
-}
-
-// unavailable answers without the proxy.
-func (w *writer) unavailable() {
-	h := w.rw.Header()
-	h["Connection"] = []string{"close"} // on HTTP/2 a GOAWAY
-	h["Retry-After"] = []string{"1"}
-	w.rw.WriteHeader(http.StatusServiceUnavailable)
 }
 
 // finish ends all watches. The handler calls it before it returns.

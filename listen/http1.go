@@ -1,206 +1,115 @@
 package listen
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
-	"errors"
-	"io"
 	"net"
 	"net/http"
-	"os"
-	"sync"
-	"time"
 
+	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/failure"
-	"github.com/sluice-gateway/sluice/snapshot"
+	"github.com/sluice-gateway/sluice/http1"
+	"github.com/sluice-gateway/sluice/proxy"
 )
 
-// http1Server speaks HTTP/1.1 by net/http. All that is particular to net/http is in this file.
-//
-// What net/http answers by itself is not rendered, counted or logged by us: a request line or field that is malformed
-// (400), a version (505), an unknown Expect (417), and a header block far over its limit (431). A header that is too
-// slow is closed without a 408.
-type http1Server struct{ server *http.Server }
+var _ proxy.Writer = (*http1Writer)(nil)
 
-// restGrace is how long net/http reads on after an early answer, so that the client, still sending, can read it: with
-// bytes unread a close is a reset, which may overtake the answer.
-const restGrace = time.Second
+// http1Server speaks HTTP/1.1 by our own engine. A listener has one for as long as it lives: a reload changes the limits
+// of the connections it has, and closes none of them.
+type http1Server struct {
+	listener *Listener
+	engine   http1.Server
+}
+
+func newHTTP1Server(l *Listener) *http1Server {
+	s := &http1Server{listener: l}
+	s.engine.Handler, s.engine.Limits = s, s.limits
+	return s
+}
 
 type connectionKey struct{}
 
-func newHTTP1Server(spec *snapshot.Listener) *http1Server {
-	return &http1Server{server: &http.Server{
-		Handler:                      http.HandlerFunc(serveHTTP1),
-		ReadHeaderTimeout:            spec.Limits.HeaderTimeout,
-		IdleTimeout:                  spec.Limits.IdleTimeout,
-		MaxHeaderBytes:               readableHeaderBytes(&spec.Limits),
-		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the proxy's to answer
-		TLSNextProto:                 map[string]func(*http.Server, *tls.Conn, http.Handler){},
-		ErrorLog:                     silent,
-		ConnState:                    func(c net.Conn, s http.ConnState) { c.(*http1Conn).connState(s) },
-		ConnContext: func(_ context.Context, c net.Conn) context.Context {
-			hc := c.(*http1Conn)
-			return context.WithValue(hc.connection.listener.ctx, connectionKey{}, hc.connection)
-		},
-	}}
-}
-
-// serveConn serves one connection and returns when it is closed.
-func (s *http1Server) serveConn(c *connection, conn net.Conn) {
-	hc := &http1Conn{Conn: conn, connection: c, closed: make(chan struct{})}
-	_ = s.server.Serve(&oneConn{conn: hc}) // its error only says that there is no second connection
+// adopt takes a connection over and returns at once; over is called when it has ended.
+func (s *http1Server) adopt(c *connection, conn net.Conn, over func()) {
+	s.engine.Adopt(context.WithValue(c.listener.ctx, connectionKey{}, c), conn, over)
 }
 
 // drain closes idle connections; the others get Connection: close with their next answer.
-func (s *http1Server) drain() { s.server.SetKeepAlivesEnabled(false) }
+func (s *http1Server) drain() { s.engine.Shutdown() }
 
-// oneConn is the listener of one connection: the second Accept returns when it is closed.
-type oneConn struct {
-	conn  *http1Conn
-	given bool
-}
-
-func (l *oneConn) Accept() (net.Conn, error) {
-	if !l.given {
-		l.given = true
-		return l.conn, nil
+func (s *http1Server) limits() http1.Limits {
+	spec := s.listener.spec()
+	if spec == nil {
+		return http1.DefaultLimits() // forgotten: the proxy breaks off what still comes
 	}
-	<-l.conn.closed
-	return nil, io.EOF
-}
-
-func (l *oneConn) Close() error   { return nil }
-func (l *oneConn) Addr() net.Addr { return l.conn.LocalAddr() }
-
-// http1Conn is a connection as net/http gets it. No write waits longer than stallTimeout for a byte to move.
-type http1Conn struct {
-	net.Conn
-	connection *connection
-	once       sync.Once
-	closed     chan struct{}
-}
-
-func (c *http1Conn) Write(p []byte) (int, error) {
-	stall := c.connection.limits().StallTimeout
-	if stall == 0 {
-		return c.Conn.Write(p)
-	}
-	written := 0
-	for {
-		c.Conn.SetWriteDeadline(time.Now().Add(stall))
-		n, err := c.Conn.Write(p[written:])
-		if written += n; err == nil || n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return written, err
-		}
+	l := &spec.Limits
+	return http1.Limits{
+		HeaderBytes: l.HeaderBytes, HeaderCount: l.HeaderCount, URIBytes: l.URIBytes,
+		HeaderTimeout: l.HeaderTimeout, IdleTimeout: l.IdleTimeout,
+		StallTimeout: l.StallTimeout, StreamIdleTimeout: l.StreamIdleTimeout,
 	}
 }
 
-func (c *http1Conn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { close(c.closed) })
-	return err
-}
-
-func (c *http1Conn) connState(s http.ConnState) {
-	switch s {
-	case http.StateActive:
-		c.connection.change(active)
-	case http.StateIdle:
-		c.connection.change(idle)
-	}
-}
-
-func serveHTTP1(rw http.ResponseWriter, r *http.Request) {
-	c := r.Context().Value(connectionKey{}).(*connection)
-	if r.ProtoMajor != 1 { // net/http lets HTTP/2's preface through, for those who would take the connection over
-		refuseVersion(rw)
-		return
-	}
-	control := http.NewResponseController(rw)
-	var b *body
+// ServeRequest implements http1.Handler.
+func (s *http1Server) ServeRequest(ctx context.Context, r *http.Request, w *http1.Writer) {
+	c := ctx.Value(connectionKey{}).(*connection)
+	c.change(active)
+	defer c.change(idle)
 	if r.Body != http.NoBody {
-		_ = control.EnableFullDuplex() // else net/http would swallow the rest of the body before an early answer
-		b = newBody(r.Body, control, c.limits(), isGRPC(r.Header))
-		b.malformed = malformedHTTP1
+		b := &lentBody{body: r.Body}
 		r.Body = b
+		defer b.takeBack()
 	}
-	w := newWriter(rw, control, r, b, c)
-	defer w.finish()
-	defer b.finish()
-	c.handle(r, w)
-	if w.aborted {
-		c.reset()
-		panic(http.ErrAbortHandler)
+	var f *failure.Error
+	if c.misdirected(r.Host) {
+		f = misdirected
 	}
-	if b != nil && !b.ended() { // the connection closes: see writeHead
-		_ = control.SetReadDeadline(time.Now().Add(restGrace))
-	}
+	c.serveHTTP1(ctx, r, f, w)
 }
 
-func refuseVersion(rw http.ResponseWriter) {
-	rw.Header()["Connection"] = []string{"close"}
-	rw.WriteHeader(http.StatusHTTPVersionNotSupported)
+// ServeFailure implements http1.Handler.
+func (s *http1Server) ServeFailure(ctx context.Context, r *http.Request, f *failure.Error, w *http1.Writer) {
+	c := ctx.Value(connectionKey{}).(*connection)
+	c.change(active)
+	defer c.change(idle)
+	if r.Header == nil {
+		r.Header = make(http.Header)
+	}
+	c.serveHTTP1(ctx, r, f, w)
 }
 
-// malformedHTTP1 tells a body whose framing is wrong from one that broke off.
-func malformedHTTP1(err error) error {
-	var network net.Error
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, http.ErrBodyReadAfterClose) ||
-		errors.Is(err, net.ErrClosed) || errors.As(err, &network) {
-		return err
+// serveHTTP1 gives a request, or why it is none, to the proxy. A connection has one at a time, so it owns the writer.
+func (c *connection) serveHTTP1(ctx context.Context, r *http.Request, f *failure.Error, w *http1.Writer) {
+	x := c.exchange(r)
+	defer proxy.Release(x)
+	c.writer = http1Writer{Writer: w, connection: c, exchange: x}
+	if f != nil {
+		c.listener.proxy.ServeFailure(ctx, x, f, &c.writer)
+	} else {
+		c.listener.proxy.Serve(ctx, x, &c.writer)
 	}
-	return &failure.Error{Source: failure.Client, Kind: failure.HTTPRequestError,
-		Detail: "The body is malformed.", Err: err}
+	c.writer = http1Writer{}
 }
 
-// hijack takes the connection over for a tunnel, after the answer's head is written.
-func hijack(control *http.ResponseController, res *http.Response) (io.ReadWriteCloser, error) {
-	conn, buffered, err := control.Hijack()
-	if err != nil {
-		return nil, err
-	}
-	t := &hijacked{Conn: conn, early: buffered.Reader}
-	if err := writeSwitch(buffered.Writer, res); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return t, nil
+// http1Writer is the engine's writer as the proxy wants it.
+type http1Writer struct {
+	*http1.Writer
+	connection *connection
+	exchange   *exchange.Exchange
 }
 
-func writeSwitch(w *bufio.Writer, res *http.Response) error {
-	w.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
-	if err := res.Header.Write(w); err != nil {
-		return err
-	}
-	w.WriteString("\r\n")
-	return w.Flush()
-}
+// Written is how many bytes of the body went to the client.
+func (w *http1Writer) Written() int64 { return w.BytesWritten() }
 
-// hijacked reads first what the client sent behind its request.
-type hijacked struct {
-	net.Conn
-	early *bufio.Reader
-}
-
-func (h *hijacked) Read(p []byte) (int, error) {
-	if h.early != nil {
-		if h.early.Buffered() > 0 {
-			return h.early.Read(p[:min(len(p), h.early.Buffered())])
-		}
-		h.early = nil
+// Write sends the answer. A 101 turns the connection into a tunnel, which is listed while it is open.
+func (w *http1Writer) Write(res *http.Response) error {
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		res.ContentLength = lengthOf(w.exchange.In.Method, res)
+		return w.Writer.Write(res)
 	}
-	return h.Conn.Read(p)
-}
-
-// CloseWrite ends our side; TCP, TLS and unix sockets can.
-func (h *hijacked) CloseWrite() error {
-	conn := h.Conn
-	if hc, ok := conn.(*http1Conn); ok {
-		conn = hc.Conn
-	}
-	if half, ok := conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return h.Conn.Close()
+	c := w.connection
+	t := &tunnel{listener: w.exchange.Listener, route: w.exchange.Route, client: c.raw, upstream: res.Body}
+	c.change(upgraded)
+	c.listener.addTunnel(t)
+	defer c.listener.removeTunnel(t)
+	return w.Writer.Write(res)
 }

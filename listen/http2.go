@@ -12,6 +12,10 @@ import (
 	"github.com/sluice-gateway/sluice/snapshot"
 )
 
+// maxFrame is the largest frame taken, RFC 9113's own default. x/net's, of 1 MiB, is also what a connection goes on holding
+// once it has read such a frame.
+const maxFrame = 16 << 10
+
 // maxStreams is how many streams a connection may have open where the limit is off.
 const maxStreams = 1 << 16
 
@@ -33,6 +37,7 @@ func newHTTP2Server(spec *snapshot.Listener) *http2Server {
 	s := &http2Server{
 		engine: &http2.Server{
 			MaxConcurrentStreams: uint32(min(streams, maxStreams)),
+			MaxReadFrameSize:     maxFrame,
 			IdleTimeout:          limits.IdleTimeout,
 			WriteByteTimeout:     limits.StallTimeout,
 			ReadIdleTimeout:      limits.StallTimeout, // a ping finds clients that vanished while a stream is open

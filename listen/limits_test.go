@@ -508,3 +508,42 @@ func TestRestOfABodyThatNobodyRead(t *testing.T) {
 	}
 	eventually(t, "the connection is closed", func() bool { return u.open() == 0 })
 }
+
+// What follows an early answer is the body still, whatever it looks like.
+func TestRestOfABodyIsNoRequest(t *testing.T) {
+	u := start(t, func(_ context.Context, _ *exchange.Exchange, w proxy.Writer) { _ = w.Write(answer(403, "no")) })
+	for _, c := range []struct{ framing, rest string }{
+		{"Content-Length: 34", "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r"},       // and one byte more is never sent
+		{"Content-Length: 500000", "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"}, // more than is worth reading
+		{"Transfer-Encoding: chunked", "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"},
+	} {
+		before := u.proxy.calls.Load()
+		conn := u.dial(t)
+		io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\n"+c.framing+"\r\n\r\n")
+		r := bufio.NewReader(conn)
+		if res, _ := read(t, r, "POST"); res.StatusCode != 403 {
+			t.Errorf("%s: %d", c.framing, res.StatusCode)
+		}
+		io.WriteString(conn, c.rest)
+		conn.(*net.TCPConn).CloseWrite()
+		if b, err := io.ReadAll(r); err != nil && !isReset(err) || len(b) > 0 {
+			t.Errorf("%s: %q %v", c.framing, b, err)
+		}
+		if n := u.proxy.calls.Load() - before; n != 1 {
+			t.Errorf("%s: %d requests", c.framing, n)
+		}
+	}
+}
+
+// A rest that is worth reading saves the connection.
+func TestRestOfABodyBeforeTheNextRequest(t *testing.T) {
+	u := start(t, tell)
+	conn := u.dial(t)
+	r := bufio.NewReader(conn)
+	for i, framing := range []string{"Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"} {
+		io.WriteString(conn, fmt.Sprintf("POST /%d HTTP/1.1\r\nHost: a\r\n%s", i, framing))
+		if res, body := read(t, r, "POST"); res.StatusCode != 200 || !strings.Contains(body, fmt.Sprintf(" /%d ", i)) {
+			t.Errorf("%d %s", res.StatusCode, body)
+		}
+	}
+}

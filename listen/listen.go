@@ -3,8 +3,9 @@
 //
 //	accept ──▶ over the limit? ──▶ PROXY header ──▶ TLS handshake ──▶ ALPN or preface ──▶ engine ──▶ Proxy
 //
-// A Listener is a socket and outlives snapshots. A connection takes the settings that are in force when it is accepted
-// (certificates, limits, trust) and keeps them for its life, so a reload changes what is new and breaks nothing open.
+// A Listener is a socket and outlives snapshots. A connection keeps for its life what was in force when it was accepted:
+// certificates, trust, and with HTTP/2 the limits; so a reload breaks nothing open. HTTP/1.1 asks for its limits anew with
+// each request, and every request is routed by what is in force.
 // Nothing is read from a connection before it is known who reads it: the PROXY header and HTTP/2's preface are looked at
 // with MSG_PEEK, so that a connection that waits costs a goroutine and no buffer, and the engine gets the socket itself.
 package listen

@@ -31,6 +31,7 @@ type Listener struct {
 
 	holder *snapshot.Holder
 	proxy  Proxy
+	http1  *http1Server
 	engine atomic.Pointer[engine] // for the newest settings seen
 
 	ctx    context.Context // of every connection; ends when they are closed hard
@@ -60,6 +61,7 @@ func Open(spec *snapshot.Listener) (*Listener, error) {
 		empty:       make(chan struct{}),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.http1 = newHTTP1Server(l)
 	l.Rename(spec.Name)
 	return l, nil
 }
@@ -67,7 +69,8 @@ func Open(spec *snapshot.Listener) (*Listener, error) {
 // Name is what the snapshot calls the listener.
 func (l *Listener) Name() string { return *l.name.Load() }
 
-// Rename is for a reload that gives another name to the same address. Connections that are open keep the old one.
+// Rename is for a reload that gives another name to the same address. Connections that are open take the new one too:
+// they are served by what is in force, and not by what was when they came.
 func (l *Listener) Rename(name string) { l.name.Store(&name) }
 
 // Address is the configured one. Listeners with the same address are the same.
@@ -115,7 +118,7 @@ func (l *Listener) pause(d time.Duration) bool {
 // client guess for as long.
 func (l *Listener) admit(raw net.Conn) {
 	spec := l.spec()
-	if spec == nil { // the listener is gone from the configuration and about to be drained
+	if spec == nil { // there is no snapshot yet, or the listener has been forgotten
 		raw.Close()
 		return
 	}
@@ -128,13 +131,10 @@ func (l *Listener) admit(raw net.Conn) {
 	go c.serve()
 }
 
-// spec is what the snapshot in force says of the listener, or nil.
+// spec is what the snapshot in force says of the listener, or the last one that knew it while it is about to be drained.
 func (l *Listener) spec() *snapshot.Listener {
-	s := l.holder.Load()
-	if s == nil {
-		return nil
-	}
-	return s.Listener(l.Name())
+	_, spec := l.holder.Listener(l.Name())
+	return spec
 }
 
 // engineOf makes engines anew only when the settings changed.
@@ -173,7 +173,7 @@ func (l *Listener) remove(c *connection) {
 // on HTTP/2), and waits until all of them are closed. When ctx ends it closes what is left and returns ctx's error.
 // It is safe to call at any time, and again.
 func (l *Listener) Drain(ctx context.Context) error {
-	l.stop()
+	l.Stop()
 	select {
 	case <-l.empty:
 		l.cancel()
@@ -200,8 +200,8 @@ func (l *Listener) Close() error {
 	return nil
 }
 
-// stop begins draining, once.
-func (l *Listener) stop() {
+// Stop begins to drain and does not wait: when it returns the address is free again.
+func (l *Listener) Stop() {
 	engines := make(map[*engine]struct{})
 	for _, c := range l.beginDraining() {
 		engines[c.engine] = struct{}{}
@@ -210,6 +210,7 @@ func (l *Listener) stop() {
 	for e := range engines {
 		e.drain()
 	}
+	l.http1.drain()
 }
 
 // beginDraining returns the connections that are open. There will be no others.

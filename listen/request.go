@@ -14,16 +14,17 @@ import (
 	"github.com/sluice-gateway/sluice/snapshot"
 )
 
-// handle gives a request to the proxy.
-func (c *connection) handle(r *http.Request, w *writer) {
-	if s := c.listener.holder.Load(); s == nil || s.Listener(c.name) == nil {
-		w.unavailable() // the listener has just gone from the configuration: there is nobody to ask about its routes
-		return
-	}
+// exchange begins one for a request. The proxy fills in the rest.
+func (c *connection) exchange(r *http.Request) *exchange.Exchange {
 	x := proxy.Acquire()
+	x.In, x.Peer, x.PeerText, x.TLS, x.Listener, x.Start = r, c.peer, c.peerText, c.encrypted, c.listener.Name(), time.Now()
+	return x
+}
+
+// handle gives a request of HTTP/2 to the proxy.
+func (c *connection) handle(r *http.Request, w *writer) {
+	x := c.exchange(r)
 	defer proxy.Release(x)
-	x.In, x.Peer, x.TLS, x.Listener, x.Start = r, c.peer, c.encrypted, c.name, time.Now()
-	w.exchange = x
 	if f := c.refuse(r); f != nil {
 		c.listener.proxy.ServeFailure(r.Context(), x, f, w)
 		return
@@ -31,7 +32,9 @@ func (c *connection) handle(r *http.Request, w *writer) {
 	c.listener.proxy.Serve(r.Context(), x, w)
 }
 
-// refuse holds a request against what the listener allows of any.
+var misdirected = failure.Request(http.StatusMisdirectedRequest, "This connection's certificate is not for this host.")
+
+// refuse holds a request of HTTP/2 against what the listener allows of any; HTTP/1.1's engine does so itself.
 func (c *connection) refuse(r *http.Request) *failure.Error {
 	limits := c.limits()
 	if limits.URIBytes > 0 && len(r.RequestURI) > limits.URIBytes {
@@ -44,7 +47,7 @@ func (c *connection) refuse(r *http.Request) *failure.Error {
 		return f
 	}
 	if c.misdirected(r.Host) {
-		return failure.Request(http.StatusMisdirectedRequest, "This connection's certificate is not for this host.")
+		return misdirected
 	}
 	return nil
 }

@@ -201,7 +201,7 @@ func TestInformIsNotForHTTP10(t *testing.T) {
 	c := u.dial(t)
 	io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
 	all, err := io.ReadAll(c)
-	if err != nil || !strings.HasPrefix(string(all), "HTTP/1.0 200") || strings.Contains(string(all), "chunked") || !strings.HasSuffix(string(all), "\r\n\r\nok") {
+	if err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 200") || strings.Contains(string(all), "chunked") || !strings.HasSuffix(string(all), "\r\n\r\nok") {
 		t.Errorf("%q %v", all, err)
 	}
 }

@@ -61,7 +61,7 @@ func tunnelTo(t *testing.T, u *up, far chan *net.TCPConn, secure *tls.Config, ea
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.StatusCode != 101 || res.Header.Get("Upgrade") != "echo" || res.Header.Get("Connection") != "Upgrade" {
+	if res.StatusCode != 101 || res.Header.Get("Upgrade") != "echo" || !strings.EqualFold(res.Header.Get("Connection"), "upgrade") {
 		t.Fatalf("%d %v", res.StatusCode, res.Header)
 	}
 	up = <-far

@@ -37,10 +37,11 @@ func TestWatch(t *testing.T) {
 				w := newWatch(limit, func() { expired = time.Since(began) })
 				c.do(w)
 				time.Sleep(20 * limit)
-				if expired != c.want || w.late() != (c.want != 0) {
-					t.Errorf("expired after %v, want %v; late %v", expired, c.want, w.late())
-				}
+				late := w.late()
 				w.stop()
+				if expired != c.want || late != (c.want != 0) {
+					t.Errorf("expired after %v, want %v; late %v", expired, c.want, late)
+				}
 			})
 		})
 	}

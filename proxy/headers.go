@@ -11,25 +11,39 @@ import (
 // Connection names. It comes before anything of ours is set, so that nobody can name a field of ours away.
 // Upgrade stays in a 101, where it says what the tunnel speaks.
 func removeHopByHop(h http.Header, switching bool) {
-	for _, line := range h["Connection"] {
+	deleteNamed(h, h["Connection"], switching)
+	for name := range h {
+		if isHopByHop(name) && !(switching && name == "Upgrade") {
+			delete(h, name)
+		}
+	}
+	if switching {
+		h["Connection"] = []string{"Upgrade"}
+	}
+}
+
+func isHopByHop(name string) bool {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+		"Te", "Transfer-Encoding", "Trailer", "Upgrade":
+		return true
+	}
+	return false
+}
+
+// deleteNamed deletes the fields that Connection names. Its usual words name none that is not deleted anyhow.
+func deleteNamed(h http.Header, connection []string, switching bool) {
+	for _, line := range connection {
+		if line == "keep-alive" || line == "close" {
+			continue
+		}
 		for name := range strings.SplitSeq(line, ",") {
 			if name = strings.TrimSpace(name); name != "" && !(switching && strings.EqualFold(name, "upgrade")) {
 				h.Del(name)
 			}
 		}
 	}
-	for _, name := range hopByHop {
-		delete(h, name)
-	}
-	if switching {
-		h["Connection"] = []string{"Upgrade"}
-		return
-	}
-	delete(h, "Upgrade")
 }
-
-var hopByHop = [...]string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-	"Te", "Transfer-Encoding", "Trailer"}
 
 // fate is what becomes of a request field on its way from In to Out.
 type fate uint8
@@ -43,11 +57,11 @@ const (
 
 // fateOf sorts a field by its canonical name. A switch on strings costs a comparison of lengths for nearly all names.
 func fateOf(name string) fate {
-	switch name {
-	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-		"Te", "Transfer-Encoding", "Trailer", "Upgrade", "Http2-Settings":
+	if isHopByHop(name) {
 		return hop
-	case "Content-Length", "Host", "Expect": // framing and expectations are settled on each connection by itself
+	}
+	switch name {
+	case "Content-Length", "Host", "Expect", "Http2-Settings": // settled on each connection by itself
 		return hop
 	case "Forwarded", "X-Real-Ip", "X-Request-Id", "X-Consumer-Name", "X-Consumer-Groups", "X-Attempt":
 		return ours
@@ -77,38 +91,59 @@ func copyFields(out, in http.Header, trusted bool) {
 			out[name] = values
 		}
 	}
-	for _, line := range in["Connection"] {
-		for name := range strings.SplitSeq(line, ",") {
-			if name = strings.TrimSpace(name); name != "" {
-				out.Del(name)
-			}
-		}
-	}
+	deleteNamed(out, in["Connection"], false)
 }
 
 // setForwarding says who asked, how and through whom.
-func setForwarding(x *exchange.Exchange, out http.Header) {
-	peer := x.Peer.Addr().Unmap().String()
+func (l *life) setForwarding(out http.Header) {
+	x := l.x
+	peer := l.peerText()
 	client := peer
 	if x.Client != x.Peer.Addr().Unmap() {
 		client = x.Client.String()
 	}
 	if before := out["X-Forwarded-For"]; len(before) > 0 {
-		out["X-Forwarded-For"] = []string{strings.Join(before, ", ") + ", " + peer}
+		out["X-Forwarded-For"] = l.one(strings.Join(before, ", ") + ", " + peer)
 	} else {
-		out["X-Forwarded-For"] = []string{peer}
+		out["X-Forwarded-For"] = l.one(peer)
 	}
-	out["X-Real-Ip"] = []string{client}
-	out["X-Request-Id"] = []string{x.RequestID}
-	setAbsent(out, "X-Forwarded-Proto", x.Scheme)
-	setAbsent(out, "X-Forwarded-Host", x.In.Host)
-	setAbsent(out, "X-Forwarded-Port", port(x))
-	out["Via"] = append(out["Via"][:len(out["Via"]):len(out["Via"])], via(x.In))
+	out["X-Real-Ip"] = l.one(client)
+	out["X-Request-Id"] = l.one(x.RequestID)
+	l.setAbsent(out, "X-Forwarded-Proto", x.Scheme)
+	l.setAbsent(out, "X-Forwarded-Host", x.In.Host)
+	l.setAbsent(out, "X-Forwarded-Port", port(x))
+	if before := out["Via"]; len(before) > 0 {
+		out["Via"] = append(before[:len(before):len(before)], via(x.In))
+	} else {
+		out["Via"] = l.one(via(x.In))
+	}
 }
 
-func setAbsent(h http.Header, name, value string) {
-	if _, present := h[name]; !present && value != "" {
-		h[name] = []string{value}
+// peerText is the peer's address in words. The engine, which has had it since the connection was made, may know it.
+func (l *life) peerText() string {
+	if l.x.PeerText == "" {
+		l.x.PeerText = l.x.Peer.Addr().Unmap().String()
+	}
+	return l.x.PeerText
+}
+
+// one is a field's only value, in memory that is used again for the next request. Its capacity is used up, so that
+// whoever appends gets memory of their own.
+func (l *life) one(value string) []string {
+	if l.used == len(l.values) {
+		return []string{value}
+	}
+	l.values[l.used] = value
+	l.used++
+	return l.values[l.used-1 : l.used : l.used]
+}
+
+func (l *life) setAbsent(h http.Header, name, value string) {
+	if value == "" {
+		return
+	}
+	if _, present := h[name]; !present {
+		h[name] = l.one(value)
 	}
 }
 

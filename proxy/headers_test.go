@@ -97,7 +97,7 @@ func TestSetForwarding(t *testing.T) {
 			test.x.RequestID = "id"
 			test.x.In = &http.Request{Host: "api.test:8080", ProtoMajor: 1, ProtoMinor: 1}
 			test.want["X-Request-Id"] = []string{"id"}
-			setForwarding(&test.x, test.out)
+			(&life{x: &test.x}).setForwarding(test.out)
 			if diff := cmp.Diff(test.want, test.out); diff != "" {
 				t.Error(diff)
 			}
@@ -110,7 +110,7 @@ func TestForwardingLeavesInAlone(t *testing.T) {
 	shared := make([]string, 1, 8)
 	shared[0] = "1.1 edge"
 	x := exchange.Exchange{Peer: netip.MustParseAddrPort("10.0.0.9:5000"), In: &http.Request{Host: "x", ProtoMajor: 1, ProtoMinor: 1}}
-	setForwarding(&x, http.Header{"Via": shared})
+	(&life{x: &x}).setForwarding(http.Header{"Via": shared})
 	if got := shared[:2][1]; got != "" {
 		t.Errorf("%q was written behind In's own values", got)
 	}

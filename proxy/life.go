@@ -28,10 +28,16 @@ var lives = sync.Pool{New: func() any {
 	return l
 }}
 
+// begin is nil, and the request broken off, if its listener has drained and is forgotten: nobody is to answer any more.
 func (s *Server) begin(x *exchange.Exchange, w Writer) *life {
+	running, listener := s.Snapshots.Listener(x.Listener)
+	if listener == nil {
+		w.Abort()
+		return nil
+	}
 	l := lives.Get().(*life)
 	l.server, l.x, l.w = s, x, w
-	l.snapshot, l.listener = s.Snapshots.Listener(x.Listener)
+	l.snapshot, l.listener = running, listener
 	l.pipeline = l.listener.Unmatched
 	x.UseConsumers(l.snapshot.Consumers)
 	x.Inform = l.inform
@@ -39,8 +45,9 @@ func (s *Server) begin(x *exchange.Exchange, w Writer) *life {
 }
 
 func (l *life) release() {
-	inform := l.inform
-	*l = life{inform: inform}
+	header := l.out.header
+	clear(header)
+	*l = life{inform: l.inform, out: outgoing{header: header}}
 	lives.Put(l)
 }
 

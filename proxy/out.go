@@ -12,33 +12,47 @@ import (
 	"github.com/sluice-gateway/sluice/failure"
 )
 
+// outgoing is the memory of Out, used again for the next request. Transports that go on reading a request after they
+// have returned take a copy.
+type outgoing struct {
+	request http.Request
+	url     url.URL
+	header  http.Header
+}
+
 // makeOut makes the request that will be forwarded. Its path stands in URL.Opaque: canonical, and written as it is.
 func (l *life) makeOut(ctx context.Context) error {
-	x := l.x
+	x, out := l.x, &l.out
 	in := x.In
 	if loops(in.Header) > maxLoops {
 		return &failure.Error{Kind: failure.ProxyLoopDetected, Detail: "The request has come through here too often."}
 	}
-	header := make(http.Header, len(in.Header)+8)
-	copyFields(header, in.Header, x.Trusted)
-	setForwarding(x, header)
-	if httpguts.HeaderValuesContainsToken(in.Header["Te"], "trailers") {
-		header["Te"] = []string{"trailers"}
+	if out.header == nil {
+		out.header = make(http.Header, 14) // what fits two groups of a Go map; more is cleared for each request
 	}
-	x.Out = &http.Request{
+	copyFields(out.header, in.Header, x.Trusted)
+	l.setForwarding(out.header)
+	if te := in.Header["Te"]; te != nil && httpguts.HeaderValuesContainsToken(te, "trailers") {
+		out.header["Te"] = trailersOnly
+	}
+	out.url = url.URL{Opaque: x.Path, RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery}
+	out.request = http.Request{
 		Method:        in.Method,
-		URL:           &url.URL{Opaque: x.Path, RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery},
+		URL:           &out.url,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
-		Header:        header,
+		Header:        out.header,
 		Body:          in.Body,
 		ContentLength: in.ContentLength,
 		Host:          in.Host,
 	}
+	x.Out = &out.request
 	l.announceTrailers()
 	return l.pipeline.Out(ctx, x)
 }
+
+var trailersOnly = []string{"trailers"}
 
 // announceTrailers names the trailers that the client announced and that may pass; their values come with the body's end.
 func (l *life) announceTrailers() {

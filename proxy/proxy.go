@@ -31,6 +31,9 @@ type Server struct {
 // panics, and when it returns nothing of x is in use any more.
 func (s *Server) Serve(ctx context.Context, x *exchange.Exchange, w Writer) {
 	l := s.begin(x, w)
+	if l == nil {
+		return
+	}
 	defer l.end(ctx)
 
 	answered, err := l.answer(ctx)
@@ -41,6 +44,9 @@ func (s *Server) Serve(ctx context.Context, x *exchange.Exchange, w Writer) {
 // ServeFailure answers a request that the engine could not take: f says why, x.In is as much as was understood.
 func (s *Server) ServeFailure(ctx context.Context, x *exchange.Exchange, f *failure.Error, w Writer) {
 	l := s.begin(x, w)
+	if l == nil {
+		return
+	}
 	defer l.end(ctx)
 
 	_ = l.prepare() // for the record; what is wrong is known already
@@ -59,6 +65,9 @@ type life struct {
 	pipeline *filter.Pipeline
 	body     *requestBody // nil: the request has none
 	inform   func(int, http.Header)
+	out      outgoing
+	values   [12]string // see one
+	used     int
 	written  bool // the answer's head may be on its way: it can only be broken off now
 }
 
@@ -147,7 +156,7 @@ func (l *life) respond(ctx context.Context, answered int, err error) {
 			return
 		}
 	}
-	finishHead(x)
+	l.finishHead()
 }
 
 // fail makes err the answer. A client that has gone gets none.
@@ -207,7 +216,7 @@ func (l *life) panicked(ctx context.Context, p any) {
 		return
 	}
 	x.Response = render(x)
-	finishHead(x)
+	l.finishHead()
 	if l.w.Write(x.Response) != nil {
 		l.w.Abort()
 	}

@@ -129,12 +129,12 @@ func quotable(r rune) rune {
 }
 
 // finishHead adds what every answer carries.
-func finishHead(x *exchange.Exchange) {
-	r := x.Response
+func (l *life) finishHead() {
+	r := l.x.Response
 	if r.Header == nil {
 		r.Header = make(http.Header, 4)
 	}
-	r.Header["X-Request-Id"] = []string{x.RequestID}
+	r.Header["X-Request-Id"] = l.one(l.x.RequestID)
 	if _, dated := r.Header["Date"]; !dated {
 		r.Header["Date"] = []string{time.Now().UTC().Format(http.TimeFormat)}
 	}

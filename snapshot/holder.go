@@ -45,5 +45,6 @@ func (h *Holder) Swap(next *Snapshot) *Snapshot {
 	return h.current.Swap(next)
 }
 
-// Forget lets go of a listener that has drained.
-func (h *Holder) Forget(listener string) { h.retiring.Delete(listener) }
+// Forget lets go of a listener that has drained, if last is still what serves it: it may have come back since, and gone
+// again with a later snapshot.
+func (h *Holder) Forget(listener string, last *Snapshot) { h.retiring.CompareAndDelete(listener, last) }

@@ -27,7 +27,6 @@ type Snapshot struct {
 	Admin     Admin
 	Config    []byte               // the configuration as JSON, secrets redacted, for /config
 	Log       *telemetry.AccessLog // opened by app before the swap; nil: off
-	Files     []string             // files read besides the configuration itself: watched, and a change compiles anew
 
 	byListener map[string]*Listener
 	byKey      map[string]filter.Filter

@@ -5,18 +5,25 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+
+	"github.com/sluice-gateway/sluice/http1"
 )
 
 // requestBody lets several attempts read one request body, each from its start. What has been read from the client is
 // kept, up to a limit, until the answer begins; beyond the limit nothing is kept and the body cannot be repeated.
 //
-// A transport may still be inside a read for an attempt that is over. Reads from the client are therefore under a lock,
-// and what such a late read gets is kept like the rest, for the attempt that needs it now.
+// What is in hand already is not read but lent: HTTP/1.1 peeks at it, sends it with the head, and discards it when the
+// answer has come. Until then nothing was read, and the next attempt can peek again.
+//
+// An HTTP/2 transport may still be inside a read for an attempt that is over. Reads from the client are therefore under
+// a lock, and what such a late read gets is kept like the rest, for the attempt that needs it now. HTTP/1.1 waits for its
+// read to return, so there Close wakes it, by closing the source: a client that was slow then is not heard again.
 type requestBody struct {
-	source io.Reader
-	began  atomic.Bool // something was read from source, or is being read
-	lost   atomic.Bool // not everything read is kept
-	over   atomic.Bool // nothing is to be read from source any more
+	source  io.Reader
+	began   atomic.Bool // something was read from source, or is being read
+	reading atomic.Bool // right now
+	lost    atomic.Bool // not everything read is kept
+	over    atomic.Bool // nothing is to be read from source any more
 
 	mu    sync.Mutex
 	limit int64
@@ -25,23 +32,30 @@ type requestBody struct {
 	err   error // what source ended with
 }
 
-// newRequestBody keeps up to limit bytes; 0 keeps nothing.
-func newRequestBody(source io.Reader, limit int64) *requestBody {
-	return &requestBody{source: source, limit: limit}
-}
-
 // repeatable reports whether another attempt can have the body from its start.
 func (b *requestBody) repeatable() bool {
 	return b == nil || !b.began.Load() || b.limit > 0 && !b.lost.Load()
 }
 
-// reader begins an attempt.
-func (b *requestBody) reader() *bodyReader { return &bodyReader{body: b} }
-
-// finish ends all reading: the request is over, and source belongs to somebody else again.
+// finish ends all reading: the request is over, and source belongs to somebody else again. A late read is woken, and
+// waited for.
 func (b *requestBody) finish() {
-	if b != nil {
-		b.over.Store(true)
+	if b == nil {
+		return
+	}
+	b.over.Store(true)
+	if b.reading.Load() {
+		b.wake()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+	}
+}
+
+// wake ends a read of source for good.
+func (b *requestBody) wake() {
+	b.lost.Store(true)
+	if c, ok := b.source.(io.Closer); ok {
+		c.Close()
 	}
 }
 
@@ -52,26 +66,32 @@ var (
 
 // bodyReader is the body as one attempt reads it.
 type bodyReader struct {
-	body *requestBody
-	at   int64
-	over atomic.Bool
+	body  *requestBody
+	at    int64
+	over  atomic.Bool
+	waits bool // whoever closes it waits for its reads to return
 }
+
+var _ http1.Peeker = (*bodyReader)(nil)
 
 func (r *bodyReader) Read(p []byte) (int, error) {
 	b := r.body
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case r.over.Load() || b.over.Load():
-		return 0, errBodyOver
-	case r.at < int64(len(b.kept)):
+	case r.at < int64(len(b.kept)) && !r.ended():
 		n := copy(p, b.kept[r.at:])
 		r.at += int64(n)
 		return n, b.endAt(r.at)
-	case r.at < b.total:
+	case r.at < b.total && !r.ended():
 		return 0, errBodyLost
-	case b.err != nil:
+	case b.err != nil && !r.ended():
 		return 0, b.err
+	}
+	b.reading.Store(true)
+	defer b.reading.Store(false)
+	if r.ended() { // asked once more: whoever says so from now on sees that this is a read to wake
+		return 0, errBodyOver
 	}
 	b.began.Store(true)
 	n, err := b.source.Read(p)
@@ -81,9 +101,53 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close does nothing: source is the proxy's to close, and a transport that gives a connection up may read again on
-// another.
-func (r *bodyReader) Close() error { return nil }
+func (r *bodyReader) ended() bool { return r.over.Load() || r.body.over.Load() }
+
+// Peek implements http1.Peeker: what is kept, or what source has in hand.
+func (r *bodyReader) Peek() []byte {
+	b := r.body
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case r.ended():
+		return nil
+	case r.at < int64(len(b.kept)):
+		return b.kept[r.at:]
+	case r.at < b.total || b.err != nil:
+		return nil
+	}
+	if p, ok := b.source.(http1.Peeker); ok {
+		return p.Peek()
+	}
+	return nil
+}
+
+// Discard implements http1.Peeker.
+func (r *bodyReader) Discard(n int) {
+	b := r.body
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r.at += int64(n); r.at <= b.total {
+		return
+	}
+	p := b.source.(http1.Peeker)
+	b.began.Store(true)
+	b.keep(p.Peek()[:n])
+	p.Discard(n)
+}
+
+// Close ends the attempt's reading. Source is the proxy's to close, and an HTTP/2 transport that gives a connection up
+// may read again on another; but who waits for a read to return must not wait for the client.
+func (r *bodyReader) Close() error {
+	if !r.waits {
+		return nil
+	}
+	r.finish()
+	if r.body.reading.Load() {
+		r.body.wake()
+	}
+	return nil
+}
 
 // finish ends the attempt's reading.
 func (r *bodyReader) finish() { r.over.Store(true) }

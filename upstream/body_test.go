@@ -9,6 +9,14 @@ import (
 	"testing/iotest"
 )
 
+// newRequestBody keeps up to limit bytes; 0 keeps nothing.
+func newRequestBody(source io.Reader, limit int64) *requestBody {
+	return &requestBody{source: source, limit: limit}
+}
+
+// reader begins an attempt.
+func (b *requestBody) reader() *bodyReader { return &bodyReader{body: b} }
+
 func TestABodyIsReadAgainFromItsStart(t *testing.T) {
 	text := strings.Repeat("0123456789", 100)
 	for _, source := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)), iotest.DataErrReader(strings.NewReader(text))} {

@@ -1,17 +1,17 @@
 // Package compress is the filter compress: it encodes responses with zstd, br or gzip (RFC 9110 section 8.4).
 //
-// The client's Accept-Encoding decides; among what it likes equally, the order of `algorithms`. Encoded are responses of
-// a type in `types`, of at least `minBytes` if their length is known. Never encoded: server-sent events and gRPC; what has a
-// Content-Encoding already; a part of something (206, Content-Range); what says Cache-Control: no-transform; answers
-// without a body (HEAD, 1xx, 204, 304). Vary names Accept-Encoding on everything that could have been encoded; a strong ETag becomes a weak one; Content-Length,
-// Accept-Ranges and digests of the content go.
+// The client's Accept-Encoding decides; among what it likes equally, the order of `algorithms`. Encoded are responses
+// of a type in `types`, of at least `minBytes` if their length is known. Never encoded: server-sent events and gRPC;
+// what has a Content-Encoding already; a part of something (206, Content-Range); what says Cache-Control: no-transform;
+// answers without a body (HEAD, 1xx, 204, 304). Vary names Accept-Encoding on everything that could have been encoded;
+// a strong ETag becomes a weak one; Content-Length, Accept-Ranges and digests of the content go.
 //
 // The body streams. What is read from the service in one piece, at most 32 KiB, is encoded and flushed before more is
 // waited for, so a service that writes little by little is heard little by little. The cost is a few bytes a piece and
 // slightly worse compression than of the whole. An encoder holds about 1 MiB while its body is being written.
 //
-// Secrets in a compressed body that also repeats what the client sent can be guessed from its length over TLS (BREACH): switch the
-// filter off on such routes.
+// Secrets in a compressed body that also repeats what the client sent can be guessed from its length over TLS (BREACH):
+// switch the filter off on such routes.
 package compress
 
 import (

@@ -7,13 +7,13 @@
 //
 // Any other request goes on, whatever its origin: CORS protects readers, it does not authorise. Its response, a refusal
 // or a failure included, carries Access-Control-Allow-Origin if the origin is allowed, and nothing if not. All
-// Access-Control fields of the service are replaced. Vary names Origin wherever the answer depends on it, which is always but
-// with "*".
+// Access-Control fields of the service are replaced. Vary names Origin wherever the answer depends on it, which is
+// always but with "*".
 //
 // An origin is https://app.example.com, with a port if it is not the scheme's own; https://*.example.com is any name
-// below example.com, of one or more labels, and not example.com itself; "*" is any origin, and cannot go with allowCredentials. A "*" in
-// allowMethods or allowHeaders allows whatever is asked for. The filter runs in phase Admit: one written before it in
-// that phase, an ipAllow or a limit by address, refuses without these fields.
+// below example.com, of one or more labels, and not example.com itself; "*" is any origin, and cannot go with
+// allowCredentials. A "*" in allowMethods or allowHeaders allows whatever is asked for. The filter runs in phase Admit:
+// one written before it in that phase, an ipAllow or a limit by address, refuses without these fields.
 package cors
 
 import (
@@ -71,8 +71,8 @@ var (
 	anyOrigin  = []string{"*"}
 	yes        = []string{"true"}
 	originOnly = []string{"Origin"}
-	ofResponse = [...]string{"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers",
-		"Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age", "Access-Control-Allow-Private-Network"}
+	ofResponse = [...]string{"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials",
+		"Access-Control-Expose-Headers", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age", "Access-Control-Allow-Private-Network"}
 
 	errOrigin = failure.Denied(http.StatusForbidden, "Pages of this origin may not call this service.")
 )
@@ -91,10 +91,12 @@ func New(_ filter.Env, c Config) (filter.Filter, error) {
 	expose, errExpose := newList("exposeHeaders", c.ExposeHeaders, httpguts.ValidHeaderFieldName)
 	errs := []error{errOrigins, errMethods, errHeaders, errExpose}
 	if c.AllowCredentials && allowed.any {
-		errs = append(errs, filter.Setting("allowCredentials", `cannot go with the origin "*": every page in the world could act for its visitor; list the origins`))
+		errs = append(errs, filter.Setting("allowCredentials",
+			`cannot go with the origin "*": every page in the world could act for its visitor; list the origins`))
 	}
 	if expose.any && c.AllowCredentials {
-		errs = append(errs, filter.Setting("exposeHeaders", `browsers do not read "*" as all when allowCredentials is set: list the fields`))
+		errs = append(errs, filter.Setting("exposeHeaders",
+			`browsers do not read "*" as all when allowCredentials is set: list the fields`))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

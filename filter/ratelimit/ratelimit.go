@@ -1,20 +1,21 @@
 // Package ratelimit is the filter rateLimit: so many requests a window for each key, and 429 for those over it.
 //
-// The limit is GCRA: a key that was idle may send `burst` requests at once, then one every window/limit. Any window thus
-// holds at most limit + burst. A refused request costs nothing. What is counted by is a selector; a request in which a
-// part of it is missing (no consumer, no such header) is counted by its client's address instead, apart from those that
-// are counted by the address anyway. A client without an address, on a unix socket, shares one count with its like.
+// The limit is GCRA: a key that was idle may send `burst` requests at once, then one every window/limit. Any window
+// thus holds at most limit + burst. A refused request costs nothing. What is counted by is a selector; a request in
+// which a part of it is missing (no consumer, no such header) is counted by its client's address instead, apart from
+// those that are counted by the address anyway. A client without an address, on a unix socket, shares one count with
+// its like.
 //
 // A limit by client.ip alone runs in phase Admit, before anybody is authenticated; one with another key runs in phase
 // Limit, when the consumer is known. Several may be written, at one level or at different ones: a request must pass all
-// of them, in their order. Counters belong to the rule, by its scope and ordinal: a limit at the top is shared by all routes,
-// one on a route is the route's own, and a reload refills neither.
+// of them, in their order. Counters belong to the rule, by its scope and ordinal: a limit at the top is shared by all
+// routes, one on a route is the route's own, and a reload refills neither.
 //
 // Every response of a limited route, success included, tells where the client stands: X-RateLimit-Limit, -Remaining and
-// -Reset (seconds until the count is as good as new) for the most restrictive limit, the one with the fewest requests left, and
-// RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers) for all that were asked, named "default",
-// "default-2" and so on in their order. A 429 has Retry-After in seconds, rounded up. Fields of these names from the
-// service are replaced. A limiter that cannot be asked lets the request pass.
+// -Reset (seconds until the count is as good as new) for the most restrictive limit, the one with the fewest requests
+// left, and RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers) for all that were asked, named
+// "default", "default-2" and so on in their order. A 429 has Retry-After in seconds, rounded up. Fields of these names
+// from the service are replaced. A limiter that cannot be asked lets the request pass.
 package ratelimit
 
 import (

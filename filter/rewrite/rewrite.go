@@ -1,14 +1,14 @@
 // Package rewrite is the filter rewrite: it changes the path and the host of the request that is forwarded.
 //
-// `stripPrefix` takes a prefix off the path, by whole segments: /orders of /orders/7 leaves /7, of /orders leaves /, and
-// /ordersets is left alone. `path` replaces the path: {name} is the segment that the route's pattern captured, still
-// encoded, so that a captured %2F separates nothing; a trailing /* is the path there was, after stripPrefix if it is
-// given too: {stripPrefix: /v1, path: /v2/*} makes /v2/7 of /v1/7. `host` is the Host that the service sees; a `host`
-// in the service's own settings goes before it. The query is left as it is.
+// `stripPrefix` takes a prefix off the path, by whole segments: /orders of /orders/7 leaves /7, of /orders leaves /,
+// and /ordersets is left alone. `path` replaces the path: {name} is the segment that the route's pattern captured,
+// still encoded, so that a captured %2F separates nothing; a trailing /* is the path there was, after stripPrefix if it
+// is given too: {stripPrefix: /v1, path: /v2/*} makes /v2/7 of /v1/7. `host` is the Host that the service sees; a
+// `host` in the service's own settings goes before it. The query is left as it is.
 //
 // What was matched and authorised is the path before. The new path is held to the same rule as a received one: if what
-// the client sent makes it lead elsewhere, by a dot segment put together from two captures, the answer is 400. Several may be written,
-// at one level or at different ones; they run in their order, each on what the one before left.
+// the client sent makes it lead elsewhere, by a dot segment put together from two captures, the answer is 400. Several
+// may be written, at one level or at different ones; they run in their order, each on what the one before left.
 package rewrite
 
 import (

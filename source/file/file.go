@@ -27,44 +27,79 @@ type Source struct {
 	path string
 
 	mu       sync.Mutex
-	contents map[string][sha256.Size]byte // of the configuration and the files it names, as last loaded
+	contents sums // of the configuration, the files it names and those of also, as last loaded
+	listed   bool // the path was there when last loaded
 	also     []string
 	rearm    chan struct{}
 }
 
+// sums are contents by file name. A file that cannot be read counts as empty: that it can be read again is a change.
+type sums map[string][sha256.Size]byte
+
+func (s sums) read(name string) ([]byte, error) {
+	data, err := readFile(name)
+	s[name] = sha256.Sum256(data)
+	return data, err
+}
+
 // New is the source of a file or a directory. Nothing is read yet.
 func New(path string) *Source {
-	return &Source{path: path, rearm: make(chan struct{}, 1)}
+	return &Source{path: path, contents: make(sums), rearm: make(chan struct{}, 1)}
 }
 
 func (s *Source) String() string { return s.path }
 
 // Load implements source.Source.
 func (s *Source) Load() source.Loaded {
-	files, err := read(s.path)
+	contents := make(sums)
+	for _, name := range s.named() {
+		contents.read(name) // before those who use it do, so that no change falls between
+	}
+	names, err := list(s.path)
+	defer s.remember(contents, err == nil)
+	var files []config.File
+	if err == nil {
+		files, err = contents.files(names)
+	}
 	if err != nil {
 		return source.Loaded{Diagnostics: config.Diagnostics{{Severity: config.Error, File: s.path, Message: plain(err)}}}
 	}
-	contents := make(map[string][sha256.Size]byte)
 	revision := sha256.New()
 	for _, f := range files {
-		contents[f.Name] = sha256.Sum256(f.Data)
 		revision.Write(f.Data)
 	}
 	c, diagnostics := config.Parse(files, config.Options{ReadFile: func(name string) ([]byte, error) {
-		data, err := readFile(name)
-		contents[name] = sha256.Sum256(data)
+		data, err := contents.read(name)
 		revision.Write(data)
 		return data, err
 	}})
-	s.remember(contents)
 	return source.Loaded{Config: c, Diagnostics: diagnostics, Revision: hex.EncodeToString(revision.Sum(nil))[:12]}
 }
 
-func (s *Source) remember(contents map[string][sha256.Size]byte) {
+// files reads the files that make up the configuration. All are read even if one cannot be, so that all are known.
+func (s sums) files(names []string) ([]config.File, error) {
+	var failed error
+	files := make([]config.File, len(names))
+	for i, name := range names {
+		data, err := s.read(name)
+		if failed == nil {
+			failed = err
+		}
+		files[i] = config.File{Name: name, Data: data}
+	}
+	return files, failed
+}
+
+func (s *Source) named() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.contents = contents
+	return s.also
+}
+
+func (s *Source) remember(contents sums, listed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.contents, s.listed = contents, listed
 	s.armed()
 }
 
@@ -74,8 +109,9 @@ func (s *Source) Also(files []string) {
 	defer s.mu.Unlock()
 	s.also = slices.Clone(files)
 	for _, name := range files {
-		data, _ := readFile(name)
-		s.contents[name] = sha256.Sum256(data)
+		if _, known := s.contents[name]; !known {
+			s.contents.read(name)
+		}
 	}
 	s.armed()
 }
@@ -94,7 +130,7 @@ func (s *Source) changed() bool {
 	defer s.mu.Unlock()
 	names, err := list(s.path)
 	if err != nil {
-		return len(s.contents) > 0 // it was there and is not: worth a message
+		return s.listed // it was there and is not: worth a message, once
 	}
 	for _, name := range names {
 		if _, known := s.contents[name]; !known {
@@ -122,23 +158,6 @@ func (s *Source) watched() []string {
 		names = append(names, name)
 	}
 	return names
-}
-
-// read reads the files that make up the configuration at path.
-func read(path string) ([]config.File, error) {
-	names, err := list(path)
-	if err != nil {
-		return nil, err
-	}
-	files := make([]config.File, len(names))
-	for i, name := range names {
-		data, err := readFile(name)
-		if err != nil {
-			return nil, err
-		}
-		files[i] = config.File{Name: name, Data: data}
-	}
-	return files, nil
 }
 
 // list names the file at path, or the configuration files of the directory, sorted.

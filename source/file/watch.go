@@ -33,6 +33,7 @@ func (s *Source) Watch(ctx context.Context, changed func()) {
 			for _, name := range s.watched() {
 				watch(name)
 			}
+			quiet.Reset(settle) // what changed before the watch stood sent no event
 		case <-events:
 			quiet.Reset(settle)
 		case <-failures:

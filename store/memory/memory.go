@@ -28,7 +28,7 @@ import (
 )
 
 const (
-	defaultKeys = 1 << 20 // about 80 MiB when all are in use
+	defaultKeys = 1 << 20 // about 100 MiB when all are in use
 	maxShards   = 64
 	minShard    = 256 // keys; a smaller limiter has fewer shards
 )
@@ -73,9 +73,9 @@ func (l *Limiter) Take(_ context.Context, key store.Key, rate store.Rate) (store
 	h := l.hash(key)
 	b := bucketOf(rate)
 	s := &l.shards[h.lo&uint64(len(l.shards)-1)]
-	now := l.now()
 
 	s.mu.Lock()
+	now := l.now() // not before: whoever waited for the lock with an old time would be charged for those who went ahead
 	s.sweep(now)
 	e := s.entry(h)
 	tat, allowed := b.take(e.tat, now)

@@ -1,25 +1,21 @@
 package transport
 
 import (
+	"context"
 	"io"
 	"sync/atomic"
+
+	"github.com/sluice-gateway/sluice/http1"
 )
 
-// answer is the body of an answer: it names what breaks it off, and tells once, at its end or when it is closed, that
-// the connection is done with.
+// answer is the body of an HTTP/2 answer: it names what breaks it off, and tells once, at its end or when it is closed,
+// that the stream is done with. Those of HTTP/1.1 are the engine's own and are passed on as they are.
 type answer struct {
-	body io.ReadCloser
-	done func()
-	over atomic.Bool
-}
-
-// newAnswer wraps body. That of a 101 can be written to, and the result then too.
-func newAnswer(body io.ReadCloser, done func()) io.ReadCloser {
-	a := &answer{body: body, done: done}
-	if w, ok := body.(io.Writer); ok {
-		return &tunnel{a, w}
-	}
-	return a
+	body     io.ReadCloser
+	ctx      context.Context // the caller's
+	done     func()
+	observer http1.Observer // may be nil
+	over     atomic.Bool
 }
 
 func (a *answer) Read(p []byte) (int, error) {
@@ -27,11 +23,19 @@ func (a *answer) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	a.finish()
 	if err != io.EOF {
-		err = bodyFailure(err)
+		err = a.broken(err)
 	}
+	a.finish()
 	return n, err
+}
+
+// broken is the failure of an answer that was passed on and broke off.
+func (a *answer) broken(err error) error {
+	if a.ctx.Err() != nil {
+		return ClientGone(a.ctx, err)
+	}
+	return bodyFailure(err)
 }
 
 func (a *answer) Close() error {
@@ -41,15 +45,11 @@ func (a *answer) Close() error {
 }
 
 func (a *answer) finish() {
-	if a.over.CompareAndSwap(false, true) {
-		a.done()
+	if !a.over.CompareAndSwap(false, true) {
+		return
+	}
+	a.done()
+	if a.observer != nil {
+		a.observer.AnswerEnded()
 	}
 }
-
-// tunnel is what a 101 leads to. Reading its end does not end it: the other direction may go on until Close.
-type tunnel struct {
-	*answer
-	io.Writer
-}
-
-func (t *tunnel) Read(p []byte) (int, error) { return t.body.Read(p) }

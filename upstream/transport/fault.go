@@ -151,6 +151,15 @@ func says(err error, texts ...string) bool {
 	return false
 }
 
+// ClientGone is the failure of a request whose context has ended: whatever else broke, broke because of it. A deadline of
+// that context is the caller's, and no service is to blame for it either.
+func ClientGone(ctx context.Context, err error) *failure.Error {
+	if f, ok := errors.AsType[*failure.Error](context.Cause(ctx)); ok {
+		return f
+	}
+	return &failure.Error{Source: failure.Client, Kind: failure.ClientGone, Err: err}
+}
+
 // bodyFailure is the failure of an answer that broke off.
 func bodyFailure(err error) *failure.Error {
 	if f, ok := errors.AsType[*failure.Error](err); ok {

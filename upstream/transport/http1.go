@@ -2,122 +2,82 @@ package transport
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
-	"io"
-	"math"
 	"net"
 	"net/http"
-	"net/http/httptrace"
-	"strings"
-	"sync/atomic"
+	"time"
 
 	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/http1"
 )
 
-// http1 speaks HTTP/1.1 by way of net/http, and this file is all that knows of it.
-//
-// A connection carries one request at a time, so bounding the requests bounds the connections in use: the gate does
-// that, and has the queue which net/http lacks. MaxConnsPerHost then holds for the idle ones too.
-//
-// net/http repeats a request in silence when a connection that had been idle turns out to be closed: if nothing was
-// written, or if the method is safe and there is no body. Trip.Stale counts those.
-type http1 struct {
-	gate gate
-	http http.Transport
-	gone atomic.Bool // CloseIdle was called: what is returned now is not to be kept
-}
+// What the service's side of a connection may keep us waiting. They are the defaults of a listener's stallTimeout and
+// streamIdleTimeout: an endpoint serves listeners with different limits, and has its own connections.
+const (
+	stallTimeout      = 30 * time.Second
+	streamIdleTimeout = 10 * time.Minute
+)
 
-func newHTTP1(o Options) *http1 {
+// http1Transport speaks HTTP/1.1 by our own engine, whose pool has the bounds and the queue.
+type http1Transport struct{ pool http1.Transport }
+
+func newHTTP1(o Options) *http1Transport {
 	d := newDialer(o)
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+	t := &http1Transport{pool: http1.Transport{
+		MaxConns: o.Max, MaxIdle: o.MaxIdle, Pending: o.Pending,
+		IdleTimeout: o.IdleTimeout, StallTimeout: stallTimeout, StreamIdleTimeout: streamIdleTimeout,
+		HeaderBytes: maxHeaderBytes,
+	}}
+	t.pool.Dial = func(ctx context.Context) (net.Conn, error) {
 		c, err := d.dial(ctx)
 		if err != nil {
 			return nil, err // and not a nil *conn in a net.Conn
 		}
-		return c, nil
+		return c.Conn, nil // the engine counts what it writes itself
 	}
-	return &http1{
-		gate: gate{room: o.Max, pending: o.Pending},
-		http: http.Transport{
-			DialContext:            dial,
-			DialTLSContext:         dial,
-			DisableCompression:     true,
-			MaxConnsPerHost:        o.Max,
-			MaxIdleConnsPerHost:    orNoLimit(o.MaxIdle),
-			IdleConnTimeout:        o.IdleTimeout,
-			MaxResponseHeaderBytes: maxHeaderBytes,
-			WriteBufferSize:        16 << 10,
-			ReadBufferSize:         16 << 10,
-			TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/2 is http2.go's
-		},
-	}
+	return t
 }
 
-func orNoLimit(n int) int {
-	if n == 0 {
-		return math.MaxInt
-	}
-	return n
-}
-
-func (t *http1) RoundTrip(ctx context.Context, trip *Trip) (*http.Response, error) {
-	if err := t.gate.enter(ctx); err != nil {
-		return nil, err
-	}
-	w := &watch{trip: trip}
-	defer w.seal()
-	hooks := &httptrace.ClientTrace{GotConn: w.gotConn, Got1xxResponse: w.inform}
-	r := trip.Request.WithContext(httptrace.WithClientTrace(ctx, hooks))
-	asHTTP1(r.Header)
-	res, err := t.http.RoundTrip(r)
-	if err == nil {
-		err = checkUpgrade(r, res)
-	}
+func (t *http1Transport) RoundTrip(ctx context.Context, trip *Trip) (*http.Response, error) {
+	asHTTP1(trip.Request.Header)
+	res, err := t.pool.RoundTrip(ctx, trip.Request, http1.Call{
+		Inform: trip.Inform, AnswerBy: trip.AnswerBy, Reused: &trip.Reused, Observer: trip.Observer,
+	})
 	if err != nil {
-		t.leave()
-		return nil, tripFailure(ctx, err, w.phase())
+		return nil, explained(err)
 	}
-	res.Body = newAnswer(res.Body, t.leave)
 	return res, nil
 }
 
-// CloseIdle closes what is idle, and from then on what becomes so: net/http would keep a connection that comes back.
-func (t *http1) CloseIdle() {
-	t.gone.Store(true)
-	t.http.CloseIdleConnections()
-}
+// CloseIdle closes what is idle, and from then on what becomes so.
+func (t *http1Transport) CloseIdle() { t.pool.Retire() }
 
-func (t *http1) leave() {
-	t.gate.leave()
-	if t.gone.Load() {
-		t.http.CloseIdleConnections()
-	}
-}
-
-// asHTTP1 says what HTTP/1.1 needs said: that TE is for this connection only (RFC 9110 section 10.1.4). And it keeps
-// net/http from saying who it is.
+// asHTTP1 says what HTTP/1.1 needs said: that TE is for this connection only (RFC 9110 section 10.1.4).
 func asHTTP1(h http.Header) {
-	if _, present := h["User-Agent"]; !present {
-		h["User-Agent"] = nil
-	}
 	if _, present := h["Connection"]; !present && len(h["Te"]) > 0 {
 		h["Connection"] = []string{"te"}
 	}
 }
 
-// checkUpgrade refuses a switch of protocols that was not asked for: what follows such a 101 is anybody's guess.
-func checkUpgrade(r *http.Request, res *http.Response) error {
-	if res.StatusCode != http.StatusSwitchingProtocols {
-		return nil
+// details is what the client is told of the engine's failures, which carry a kind and a cause only.
+var details = map[failure.Kind]string{
+	failure.ConnectionTerminated:   "The service closed the connection before it answered.",
+	failure.ConnectionTimeout:      "The service could not be connected to in time.",
+	failure.ConnectionLimitReached: "Too many requests are waiting for a connection to the service.",
+	failure.HTTPResponseTimeout:    "The service did not answer in time.",
+	failure.HTTPResponseHeaderSize: "The head of the service's answer is too large.",
+	failure.HTTPResponseIncomplete: "The service broke its answer off.",
+	failure.HTTPProtocolError:      "The service's answer is not valid HTTP.",
+	failure.HTTPUpgradeFailed:      "The service switched to a protocol that was not asked for.",
+}
+
+// explained is the engine's failure in words.
+func explained(err error) *failure.Error {
+	f := *failure.From(err)
+	if f.Detail == "" && f.Source == failure.Upstream {
+		f.Detail = details[f.Kind]
 	}
-	if _, both := res.Body.(io.ReadWriteCloser); both && len(r.Header["Upgrade"]) == 1 &&
-		strings.EqualFold(r.Header["Upgrade"][0], res.Header.Get("Upgrade")) {
-		return nil
+	if f.Kind == failure.ConnectionLimitReached && f.Header == nil {
+		f.Header = http.Header{"Retry-After": {"1"}}
 	}
-	res.Body.Close()
-	return &failure.Error{
-		Source: failure.Upstream, Kind: failure.HTTPUpgradeFailed, Detail: "The service switched to a protocol that was not asked for.",
-		Err: errors.New("unexpected 101 Switching Protocols"),
-	}
+	return &f
 }

@@ -153,8 +153,8 @@ func TestStaleConnections(t *testing.T) {
 	read(t, mustTrip(t, tr, get(t)))
 	trip := get(t)
 	read(t, mustTrip(t, tr, trip))
-	if trip.Stale != 1 || trip.Reused || served.Load() != 2 {
-		t.Errorf("stale %d, reused %v, served %d", trip.Stale, trip.Reused, served.Load())
+	if trip.Reused || served.Load() != 2 {
+		t.Errorf("reused %v, served %d", trip.Reused, served.Load())
 	}
 	_, err := tr.RoundTrip(t.Context(), &Trip{Request: request(t, "POST", "body")})
 	wantFailure(t, err, failure.ConnectionTerminated, false)
@@ -289,7 +289,7 @@ func TestConnectionLimits(t *testing.T) {
 		inside <- struct{}{}
 		<-release
 	})
-	tr := newTransport(t, Options{Address: address, Max: 2, Pending: 1}).(*http1)
+	tr := newTransport(t, Options{Address: address, Max: 2, Pending: 1}).(*http1Transport)
 	var all sync.WaitGroup
 	var answered atomic.Int32
 	ask := func() {
@@ -307,12 +307,7 @@ func TestConnectionLimits(t *testing.T) {
 	<-inside
 	<-inside
 	ask() // waits
-	waiting := func() int {
-		tr.gate.mu.Lock()
-		defer tr.gate.mu.Unlock()
-		return tr.gate.waiting.Len()
-	}
-	eventually(t, "the third waits", func() bool { return waiting() == 1 })
+	eventually(t, "the third waits", func() bool { return tr.pool.Waiting() == 1 })
 
 	_, err := tr.RoundTrip(t.Context(), get(t))
 	wantFailure(t, err, failure.ConnectionLimitReached, true)
@@ -323,32 +318,8 @@ func TestConnectionLimits(t *testing.T) {
 	close(release)
 	<-inside
 	all.Wait()
-	if answered.Load() != 3 || tr.gate.in != 0 {
-		t.Errorf("%d answered, %d still inside", answered.Load(), tr.gate.in)
-	}
-}
-
-// Turns given to waiters that are leaving must not be lost.
-func TestTheGateLosesNoRoom(t *testing.T) {
-	g := &gate{room: 2}
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			for i := range 500 {
-				ctx, cancel := context.WithCancel(context.Background())
-				if i%2 == 0 {
-					go cancel()
-				}
-				if g.enter(ctx) == nil {
-					g.leave()
-				}
-				cancel()
-			}
-		})
-	}
-	all.Wait()
-	if g.in != 0 || g.waiting.Len() != 0 {
-		t.Errorf("%d inside and %d waiting after all have left", g.in, g.waiting.Len())
+	if open, idle := tr.pool.Conns(); answered.Load() != 3 || open != idle {
+		t.Errorf("%d answered; %d connections open and %d of them idle", answered.Load(), open, idle)
 	}
 }
 

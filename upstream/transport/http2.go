@@ -54,32 +54,46 @@ func (t *http2Transport) RoundTrip(ctx context.Context, trip *Trip) (*http.Respo
 	w := &watch{trip: trip}
 	defer w.seal()
 	hooks := &httptrace.ClientTrace{Got1xxResponse: w.inform}
-	r := trip.Request.WithContext(httptrace.WithClientTrace(ctx, hooks))
+	outer := ctx
+	ctx, cancel := context.WithCancel(httptrace.WithClientTrace(outer, hooks))
+	r := trip.Request.WithContext(ctx)
+	r.Header = r.Header.Clone() // x/net may still be encoding it when it has given the request up
+	clock := newClock(trip.AnswerBy, cancel)
+	r.Body = clock.pausedBy(r.Body)
 	for {
-		res, err := t.try(ctx, r, w)
+		res, c, err := t.try(ctx, r, w)
+		late := clock.stop()
+		if err == nil && late { // the head came together with the timeout, which has ended the stream already
+			res.Body.Close()
+			t.pool.give(c)
+			err = context.DeadlineExceeded
+		}
 		if err == nil {
+			res.Body = &answer{body: res.Body, ctx: outer, done: func() { cancel(); t.pool.give(c) }, observer: trip.Observer}
 			return res, nil
 		}
-		if w.tries == unusableTries || ctx.Err() != nil || !says(err, unusable) {
+		if late || w.tries == unusableTries || ctx.Err() != nil || !says(err, unusable) {
+			cancel()
 			return nil, tripFailure(ctx, err, w.phase())
 		}
+		clock = newClock(trip.AnswerBy, cancel)
+		r.Body = clock.pausedBy(trip.Request.Body)
 	}
 }
 
 // try sends the request on a connection of the pool.
-func (t *http2Transport) try(ctx context.Context, r *http.Request, w *watch) (*http.Response, error) {
+func (t *http2Transport) try(ctx context.Context, r *http.Request, w *watch) (*http.Response, *http2Conn, error) {
 	c, reused, err := t.pool.take(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	w.got(c.conn, reused)
 	res, err := c.streams.RoundTrip(r)
 	if err != nil {
 		t.pool.give(c)
-		return nil, err
+		return nil, nil, err
 	}
-	res.Body = newAnswer(res.Body, func() { t.pool.give(c) })
-	return res, nil
+	return res, c, nil
 }
 
 func (t *http2Transport) CloseIdle() { t.pool.closeIdle() }

@@ -428,9 +428,9 @@ func TestChurnLeavesNothing(t *testing.T) {
 		}
 		all.Wait()
 		switch tr := tr.(type) {
-		case *http1:
-			if tr.gate.in != 0 || tr.gate.waiting.Len() != 0 {
-				t.Errorf("%d inside, %d waiting", tr.gate.in, tr.gate.waiting.Len())
+		case *http1Transport:
+			if open, idle := tr.pool.Conns(); open != idle || open > 2 || tr.pool.Waiting() != 0 {
+				t.Errorf("%d connections, %d idle, %d requests waiting", open, idle, tr.pool.Waiting())
 			}
 		case *http2Transport:
 			p := tr.pool

@@ -14,13 +14,15 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/http1"
 )
 
 // Transport carries requests to one endpoint. It holds neither goroutine nor socket until the first of them.
 type Transport interface {
 	// RoundTrip sends a request and returns as soon as the head of its answer has arrived. The answer's Body is never nil
-	// and must be closed; it fails with http_response_incomplete if the upstream breaks off. The Body of a 101 is an
-	// io.ReadWriteCloser. When ctx ends, so does the exchange, in whatever state.
+	// and must be closed, which ends the exchange; it fails with http_response_incomplete if the upstream breaks off. The
+	// Body of a 101 is an io.ReadWriteCloser. When ctx ends, so does the exchange, in whatever state but one: a tunnel lasts
+	// until it is closed.
 	//
 	// Compression is not negotiated, redirects are not followed, and no proxy is looked for in the environment.
 	RoundTrip(ctx context.Context, trip *Trip) (*http.Response, error)
@@ -33,9 +35,14 @@ type Transport interface {
 type Trip struct {
 	Request *http.Request                        // its URL has scheme and host; a nil User-Agent value may be added to its Header
 	Inform  func(status int, header http.Header) // is given 1xx answers, except 100 and 101; never after RoundTrip has returned; may be nil
+	// AnswerBy is when the head of the answer must have come; zero: no limit. While the request's body is awaited from the
+	// client it is the client's time that runs, not the service's: what was left then is counted from the body's end.
+	AnswerBy time.Time
+	// Observer is told when the answer has ended, if RoundTrip returns one: read to its end, broken off or closed. It may be
+	// told before RoundTrip returns, if there is no body. Over HTTP/1.1 nothing of the request is in use then.
+	Observer http1.Observer
 
 	Reused bool // the request was sent on a connection that had carried one before
-	Stale  int  // connections that turned out to be closed before the one that served; the request was repeated in silence
 }
 
 // Options are what the transport of an endpoint depends on. They are compared by compile's keys, not here.

@@ -3,15 +3,14 @@ package transport
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptrace"
 	"net/textproto"
 	"sync"
 
 	"github.com/sluice-gateway/sluice/failure"
 )
 
-// watch follows one request through net/http or x/net/http2 by their trace hooks. Those call from goroutines of their
-// own; seal ends that, so that nobody is informed of a request which is over.
+// watch follows one request through x/net/http2. Its trace hook is called from a goroutine of its own; seal ends that, so
+// that nobody is informed of a request which is over.
 type watch struct {
 	trip  *Trip
 	conn  *conn // that the request was given last; nil: none yet
@@ -23,17 +22,13 @@ type watch struct {
 	sealed   bool
 }
 
-// gotConn is the hook of net/http.
-func (w *watch) gotConn(info httptrace.GotConnInfo) { w.got(info.Conn.(*conn), info.Reused) }
-
 func (w *watch) got(c *conn, reused bool) {
 	w.conn, w.began = c, c.written.Load()
 	w.trip.Reused = reused
-	w.trip.Stale = w.tries
 	w.tries++
 }
 
-// inform is the hook of both. 100 is not the client's: its own Expect is answered on its own connection.
+// inform is the hook. 100 is not the client's: its own Expect is answered on its own connection.
 func (w *watch) inform(status int, header textproto.MIMEHeader) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -46,7 +41,7 @@ func (w *watch) inform(status int, header textproto.MIMEHeader) error {
 	return nil
 }
 
-// maxInformed bounds the 1xx answers to one request; net/http leaves that to its hook.
+// maxInformed bounds the 1xx answers to one request.
 const maxInformed = 16
 
 var errInformed = &failure.Error{

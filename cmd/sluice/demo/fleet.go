@@ -21,13 +21,13 @@ type microservice struct {
 }
 
 var microservices = []microservice{
-	{"users", "USERS_URL", 9001, web(users())},
-	{"orders", "ORDERS_URL", 9002, web(orders())},
-	{"catalog-v1", "CATALOG_V1_URL", 9003, web(catalog("v1"))},
-	{"catalog-v2", "CATALOG_V2_URL", 9004, web(catalog("v2"))},
-	{"flaky", "FLAKY_URL", 9005, web(flaky())},
-	{"echo", "ECHO_URL", 9006, startEcho},
-	{"greeter", "GREETER_URL", 9007, startGreeter},
+	{"users", "USERS_URL", 7101, web(users())},
+	{"orders", "ORDERS_URL", 7102, web(orders())},
+	{"catalog-v1", "CATALOG_V1_URL", 7103, web(catalog("v1"))},
+	{"catalog-v2", "CATALOG_V2_URL", 7104, web(catalog("v2"))},
+	{"flaky", "FLAKY_URL", 7105, web(flaky())},
+	{"echo", "ECHO_URL", 7106, startEcho},
+	{"greeter", "GREETER_URL", 7107, startGreeter},
 }
 
 // Fleet is the sample microservices, running on loopback. Close ends them.
@@ -46,7 +46,7 @@ type Running struct {
 	Port     int // that it has when ports are fixed
 }
 
-// Start runs every microservice: on the fixed ports 9001 to 9007, or on free ones.
+// Start runs every microservice: on the fixed ports 7101 to 7107, or on free ones.
 func Start(fixed bool) (*Fleet, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &Fleet{cancel: cancel}

@@ -181,7 +181,7 @@ func TestCloseEndsSlowRequestsAndOpenSockets(t *testing.T) {
 func TestFixedPortTaken(t *testing.T) {
 	l := listenOn(t, microservices[0].port)
 	if l == nil {
-		t.Skip("port 9001 is somebody else's")
+		t.Skip("port 7101 is somebody else's")
 	}
 	defer l.Close()
 	if f, err := Start(true); err == nil {

@@ -1,0 +1,202 @@
+package http1
+
+// One request and its answer on one connection to an endpoint.
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/sluice-gateway/sluice/failure"
+)
+
+type dialed struct {
+	in    inbound
+	pool  *Transport
+	guard guard
+	since moment // idle since
+	used  bool   // answered at least one request before
+}
+
+func (d *dialed) close() {
+	d.in.release()
+	d.in.sock.close()
+	d.pool.closed()
+}
+
+// errSilent is a connection that ended before any byte of the answer.
+var errSilent = errors.New("http1: the connection ended before an answer began")
+
+// roundTrip sends o and returns the answer once its head has come.
+func (d *dialed) roundTrip(ctx context.Context, s *scope, r *http.Request, o *outgoing, call *Call) (*answer, error) {
+	a := answers.Get().(*answer)
+	a.ctx, a.d, a.sender, a.observer = ctx, d, nil, nil
+	if !d.guard.set(ctx, s, &d.in.sock) {
+		d.guard.lift(&d.in.sock)
+		d.close()
+		f := cancelled(ctx)
+		f.RetrySafe = true
+		return nil, f
+	}
+	if err := d.converse(a, o, call); err != nil {
+		return nil, d.failed(a, err)
+	}
+	a.http.Request = r
+	o.sent()
+	a.observer = call.Observer
+	if a.http.StatusCode == http.StatusSwitchingProtocols {
+		a.tunnel()
+		return a, nil
+	}
+	if bad := a.begin(o.method, d.pool); bad != nil {
+		return nil, d.failed(a, bad)
+	}
+	if s != nil {
+		s.keep(a)
+	}
+	return a, nil
+}
+
+// failed ends the connection of an attempt that got no answer.
+func (d *dialed) failed(a *answer, err error) error {
+	if a.sender != nil {
+		theirs := a.sender.broke.Load() // before stop, which breaks the body itself
+		a.sender.stop()
+		<-a.sender.done
+		if theirs {
+			err = failure.From(a.sender.bodyErr)
+		}
+	}
+	d.guard.lift(&d.in.sock)
+	defer d.close()
+	if f, ok := errors.AsType[*failure.Error](err); ok {
+		return f
+	}
+	if err == errStale {
+		return err
+	}
+	f := explain(a.ctx, &d.in.sock, err)
+	f.RetrySafe = a.sender == nil && d.in.sock.sent == 0 && f.Kind == failure.ConnectionTerminated
+	return f
+}
+
+// converse sends the request and parses heads until the final one.
+func (d *dialed) converse(a *answer, o *outgoing, call *Call) error {
+	if err := d.send(a, o, call); err != nil {
+		return silence(err)
+	}
+	for interim := 0; ; interim++ {
+		if err := d.head(a, o.method, call); err != nil {
+			return incomplete(err, interim)
+		}
+		code := a.http.StatusCode
+		switch {
+		case code == http.StatusSwitchingProtocols && !o.upgrade, interim > maxInterim:
+			return faultStatusLine
+		case code >= 200, code == http.StatusSwitchingProtocols:
+			return nil
+		case code != http.StatusContinue && call.Inform != nil:
+			call.Inform(code, a.http.Header)
+		}
+	}
+}
+
+// silence marks the ends that mean: not one byte of an answer.
+func silence(err error) error {
+	if err == io.EOF {
+		return errSilent
+	}
+	return err
+}
+
+// send sends the request as far as the caller's goroutine does it, and waits for the first bytes of the answer.
+func (d *dialed) send(a *answer, o *outgoing, call *Call) error {
+	s, t := &d.in.sock, d.pool
+	wait, ok := call.allowance()
+	if !ok {
+		return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseTimeout, RetrySafe: true}
+	}
+	if o.stream == nil {
+		blk, n, err := s.exchange(o.head, o.tail, d.used, wait, t.StallTimeout)
+		if n > 0 {
+			d.in.accept(blk, n)
+		}
+		return err
+	}
+	if d.used && !s.quiet() {
+		return errStale
+	}
+	if err := s.write(o.head, nil, t.StallTimeout); err != nil {
+		return err
+	}
+	a.sender = &sender{sock: s, body: o.stream, length: o.length, trailer: o.trailer, stall: t.StallTimeout, done: make(chan struct{})}
+	go a.sender.run()
+	return d.awaitBegun(a.sender, wait)
+}
+
+// awaitBegun waits for the answer to a request that is still being sent. The allowance counts from the end of sending.
+func (d *dialed) awaitBegun(s *sender, allowance time.Duration) error {
+	wait := allowance
+	for {
+		blk, n, err := d.in.sock.fill(wait)
+		if n > 0 {
+			d.in.accept(blk, n)
+			return nil
+		}
+		if !isTimeout(err) || d.in.sock.severed.Load() {
+			return err
+		}
+		wait = allowance
+		if s.finished.Load() {
+			if wait = time.Duration(moment(s.at.Load()) + moment(allowance) - now()); wait <= 0 {
+				return err
+			}
+		}
+	}
+}
+
+// head waits for a whole head and parses it.
+func (d *dialed) head(a *answer, method string, call *Call) error {
+	l := d.pool.limits()
+	for {
+		end, bad := d.in.headEnd()
+		if bad == nil && end < 0 && len(d.in.data) > l.headerBytes()+maxStatusLine {
+			bad = faultHeadTooBig
+		}
+		if bad != nil {
+			return bad
+		}
+		if end >= 0 {
+			bad := a.response.parse(d.in.data[:end], method, &l)
+			d.in.consume(end)
+			return orNil(bad)
+		}
+		wait, ok := call.allowance()
+		if !ok {
+			wait = time.Nanosecond
+		}
+		if err := d.in.more(shorter(wait, d.pool.StallTimeout)); err != nil {
+			return incomplete(err, len(d.in.data))
+		}
+	}
+}
+
+const maxStatusLine = 4 << 10 // how much of an unfinished head may be its status line
+
+// incomplete is the error of an answer that broke off when something of it had come.
+func incomplete(err error, had int) error {
+	if _, bad := err.(*fault); bad || had == 0 || isTimeout(err) {
+		return err
+	}
+	return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseIncomplete, Err: err}
+}
+
+// shorter is the shorter of two limits of which 0 is none.
+func shorter(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,210 @@
+package http1
+
+// A request on its way out: its head as bytes, and its body either in memory, to go with the head in one send, or as a
+// stream that a sender carries while the answer is awaited.
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/sluice-gateway/sluice/failure"
+)
+
+// collectBytes is up to where a body of known length is read whole before anything is sent. The endpoint then never
+// waits for a slow client, and the request can be repeated.
+const collectBytes = blockSize
+
+type outgoing struct {
+	method  string
+	blk     *block
+	second  *block // a collected body that found no room behind the head
+	head    []byte
+	tail    []byte // the body in memory
+	peeked  Peeker // what tail belongs to, if it is somebody's
+	stream  io.ReadCloser
+	length  int64 // of stream, or -1: chunked
+	upgrade bool
+	trailer http.Header
+}
+
+// compose writes the head of r and takes its body in hand.
+func (o *outgoing) compose(r *http.Request) error {
+	o.method = r.Method
+	o.blk = takeBlock()
+	b, err := o.requestLine(o.blk[:0], r)
+	if err != nil {
+		return refused(err)
+	}
+	b = o.appendConnection(b, r.Header)
+	b, err = appendFields(b, r.Header)
+	if err != nil {
+		return refused(err)
+	}
+	b = o.appendFraming(b, r)
+	o.head = append(b, '\r', '\n')
+	return o.collect(r)
+}
+
+// refused is for requests that cannot be written: the gateway made them, so it is the gateway's fault.
+func refused(err error) error {
+	return &failure.Error{Source: failure.Gateway, Kind: failure.ProxyInternalError, RetrySafe: false, Err: err}
+}
+
+func (o *outgoing) free() {
+	if o.blk != nil {
+		giveBlock(o.blk)
+	}
+	if o.second != nil {
+		giveBlock(o.second)
+	}
+	o.blk, o.second = nil, nil
+}
+
+var (
+	errMethod  = errors.New("http1: the method cannot be written")
+	errTarget  = errors.New("http1: the request target cannot be written")
+	errHost    = errors.New("http1: the Host cannot be written")
+	errConnect = errors.New("http1: CONNECT is not forwarded")
+)
+
+func (o *outgoing) requestLine(b []byte, r *http.Request) ([]byte, error) {
+	if !validToken(r.Method) {
+		return b, errMethod
+	}
+	if r.Method == http.MethodConnect {
+		return b, errConnect
+	}
+	host := r.Host
+	if host == "" {
+		host = r.URL.Host
+	}
+	if !validHost(host) {
+		return b, errHost
+	}
+	b = append(b, r.Method...)
+	start := len(b) + 1
+	b = appendTarget(append(b, ' '), r)
+	if !validTarget(b[start:], r.Method) {
+		return b, errTarget
+	}
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, host...)
+	return append(b, '\r', '\n'), nil
+}
+
+func appendTarget(b []byte, r *http.Request) []byte {
+	u := r.URL
+	switch {
+	case u.Opaque != "":
+		b = append(b, u.Opaque...)
+	case u.Path != "" && u.RawPath == "" && span(u.Path, isPlain) == len(u.Path):
+		b = append(b, u.Path...)
+	default:
+		return append(b, u.RequestURI()...)
+	}
+	if u.RawQuery != "" || u.ForceQuery {
+		b = append(b, '?')
+		b = append(b, u.RawQuery...)
+	}
+	return b
+}
+
+func validTarget(b []byte, method string) bool {
+	if len(b) == 0 || b[0] != '/' && !(len(b) == 1 && b[0] == '*' && method == http.MethodOptions) {
+		return false
+	}
+	for _, c := range b {
+		if classes[c]&isTarget == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// appendConnection asks for the only two things that a connection to an endpoint is asked for.
+func (o *outgoing) appendConnection(b []byte, h http.Header) []byte {
+	te := false
+	for _, v := range h["Connection"] {
+		eachToken(v, func(t string) {
+			o.upgrade = o.upgrade || equalFold(t, "upgrade")
+			te = te || equalFold(t, "te")
+		})
+	}
+	if up := h["Upgrade"]; o.upgrade && len(up) == 1 && validValue(up[0]) {
+		b = appendField(b, "Connection", "upgrade")
+		return appendField(b, "Upgrade", up[0])
+	}
+	o.upgrade = false
+	if te {
+		b = append(b, "Connection: te\r\nTE: trailers\r\n"...)
+	}
+	return b
+}
+
+// appendFraming decides how the body's end is told, RFC 9112 section 6.
+func (o *outgoing) appendFraming(b []byte, r *http.Request) []byte {
+	switch {
+	case r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0:
+		o.length = 0
+		if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
+			b = appendLength(b, 0)
+		}
+	case r.ContentLength > 0:
+		o.length = r.ContentLength
+		b = appendLength(b, o.length)
+	default:
+		o.length, o.trailer = -1, r.Trailer
+		b = appendTrailerNames(b, r.Trailer)
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
+	return b
+}
+
+// collect takes a small body into memory and leaves any other as a stream.
+func (o *outgoing) collect(r *http.Request) error {
+	if o.length == 0 {
+		return nil
+	}
+	if o.length < 0 || o.length > collectBytes {
+		o.stream = r.Body
+		return nil
+	}
+	n := int(o.length)
+	if p, ok := r.Body.(Peeker); ok {
+		if q := p.Peek(); len(q) >= n {
+			o.peeked, o.tail = p, q[:n]
+			return nil
+		}
+	}
+	room := o.blk[min(len(o.head), blockSize):]
+	if len(room) < n {
+		o.second = takeBlock()
+		room = o.second[:]
+	}
+	o.tail = room[:n]
+	if _, err := io.ReadFull(r.Body, o.tail); err != nil {
+		return failure.From(err)
+	}
+	return nil
+}
+
+// sent tells the owner of a peeked body that its bytes are used up.
+func (o *outgoing) sent() {
+	if o.peeked != nil {
+		o.peeked.Discard(len(o.tail))
+		o.peeked = nil
+	}
+}
+
+// repeatable reports whether the request may be sent again although part of it may have arrived.
+func (o *outgoing) repeatable() bool {
+	if o.stream != nil {
+		return false
+	}
+	switch o.method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,162 @@
+package http1
+
+// A turn is one request and its answer on a client's connection, and all the memory they need.
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/sluice-gateway/sluice/failure"
+)
+
+// What of an unread request body is read and dropped to save the connection.
+const (
+	drainBytes = 256 << 10
+	drainTime  = 2 * time.Second
+)
+
+type turn struct {
+	request
+	conn      *accepted
+	body      body
+	writer    Writer
+	speak     sync.Mutex // one says 100 on behalf of whoever reads the body, another answers
+	continued bool       // 100 was sent
+
+	saying sync.Mutex // held by who sends, or decides on, 100, 1xx and the answer: a sender reads the body elsewhere
+}
+
+var turns = sync.Pool{New: func() any { return new(turn) }}
+
+func newTurn(a *accepted) *turn {
+	t := turns.Get().(*turn)
+	t.conn = a
+	return t
+}
+
+// blankTurn is a turn for a head that did not come to its end: nothing of it is known, and nothing of another's is left.
+func blankTurn(a *accepted) *turn {
+	t := newTurn(a)
+	t.request.reset(0)
+	t.minor, t.url = 1, url.URL{}
+	t.http = http.Request{URL: &t.url, Header: t.header, Body: http.NoBody, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	return t
+}
+
+func (t *turn) free() {
+	t.conn, t.body.in, t.body.owner = nil, nil, nil
+	t.writer = Writer{}
+	turns.Put(t)
+}
+
+// begin makes the request ready for the Handler.
+func (t *turn) begin() {
+	a, r := t.conn, &t.http
+	r.RemoteAddr = a.remote
+	if a.in.sock.raw == nil {
+		r.TLS = a.tlsState()
+	}
+	t.continued = false
+	t.writer = Writer{turn: t, closing: r.Close || r.Method == http.MethodConnect}
+	if r.ContentLength == 0 {
+		t.body.init(&a.in, nil, byLength, 0)
+		t.body.err = io.EOF // nothing to tell the owner
+		return
+	}
+	if r.ContentLength > 0 {
+		t.body.init(&a.in, t, byLength, r.ContentLength)
+	} else {
+		t.body.init(&a.in, t, byChunks, 0)
+		t.body.trailer = &r.Trailer
+	}
+	t.body.limits, t.body.wait = a.limits, a.limits.StallTimeout
+	r.Body = &t.body
+}
+
+// beforeRead tells a client that waits for it to send its body, now that somebody wants it.
+func (t *turn) beforeRead() error {
+	if !t.awaitsContinue() {
+		return nil
+	}
+	t.saying.Lock()
+	defer t.saying.Unlock()
+	if t.continued || t.writer.begun {
+		return nil
+	}
+	t.continued = true
+	return t.conn.in.sock.write(continueLine, nil, t.conn.limits.StallTimeout)
+}
+
+var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
+
+func (t *turn) bodyEnded(bool) {}
+
+func (t *turn) bodyClosed(waiting bool) {
+	if waiting {
+		t.conn.in.sock.halt()
+	}
+}
+
+// bodyError puts an error of reading a request's body into words. It is always the client's.
+func (t *turn) bodyError(err error) error {
+	if err == errBodyClosed {
+		return err
+	}
+	if bad, ok := errors.AsType[*fault](err); ok {
+		return failure.Request(bad.status, bad.detail)
+	}
+	kind := failure.ClientGone
+	if isTimeout(err) && !t.conn.in.sock.halted.Load() {
+		kind = failure.ClientStalled
+	}
+	return &failure.Error{Source: failure.Client, Kind: kind, Err: err}
+}
+
+// finish ends the turn after the Handler has returned; true if the connection can go on.
+func (t *turn) finish() bool {
+	w := &t.writer
+	switch {
+	case !w.begun:
+		w.Abort()
+		return false
+	case w.broken || w.switched:
+		return false
+	case t.body.over():
+		return !w.closing
+	case !w.closing && t.body.err == nil && t.drain():
+		return true
+	}
+	t.conn.lingers = true
+	return false
+}
+
+// unreadable reports whether the rest of the body is not worth reading, or will never come.
+func (t *turn) unreadable() bool {
+	_, left, err := t.body.progress()
+	switch {
+	case err == io.EOF:
+		return false
+	case err != nil, t.awaitsContinue() && !t.continued:
+		return true
+	}
+	return t.body.coding == byLength && left > drainBytes
+}
+
+// drain reads the rest of the body, up to a bound.
+func (t *turn) drain() bool {
+	b := &t.body
+	b.closed, b.wait = false, drainTime
+	for dropped := 0; dropped <= drainBytes; {
+		q, err := b.next(true)
+		if err != nil {
+			return b.over()
+		}
+		dropped += len(q)
+		b.Discard(len(q))
+	}
+	return false
+}

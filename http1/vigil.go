@@ -1,0 +1,62 @@
+package http1
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// vigil bounds the silence of a stream that is not the engine's own, whose reads know no deadline: it is closed.
+type vigil struct {
+	limit  time.Duration // 0: for ever
+	closer io.Closer
+	timer  *time.Timer
+
+	mu      sync.Mutex // held while closing, so that nothing is closed once read has returned
+	waiting bool
+	out     bool
+}
+
+// vigil is nil if res is no stream.
+func (o *outlet) vigil(res *http.Response) *vigil {
+	if !streams(res.Header) {
+		return nil
+	}
+	return &vigil{limit: o.w.turn.conn.limits.StreamIdleTimeout, closer: res.Body}
+}
+
+// read reads under the limit.
+func (p *vigil) read(body io.Reader, b []byte) (int, error) {
+	if p == nil || p.limit <= 0 {
+		return body.Read(b)
+	}
+	p.await(true)
+	if p.timer == nil {
+		p.timer = time.AfterFunc(p.limit, p.end)
+	} else {
+		p.timer.Reset(p.limit)
+	}
+	n, err := body.Read(b)
+	p.timer.Stop()
+	if p.await(false) && err != nil {
+		err = errFellSilent
+	}
+	return n, err
+}
+
+func (p *vigil) await(waiting bool) (out bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = waiting
+	return p.out
+}
+
+func (p *vigil) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting {
+		p.out = true
+		p.closer.Close()
+	}
+}

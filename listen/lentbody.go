@@ -1,0 +1,48 @@
+package listen
+
+import (
+	"io"
+	"net/http"
+	"sync"
+)
+
+// lentBody lends a request's body of HTTP/1.1 for as long as the request is served. The engine uses the memory again for
+// the next request, while a transport that was answered early may have a goroutine in Read, or about to be.
+type lentBody struct {
+	body io.ReadCloser
+
+	reading sync.Mutex // held through each read
+	closing sync.Mutex // held through Close, which must not wait for a read
+	over    bool       // written under both
+}
+
+func (b *lentBody) Read(p []byte) (int, error) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	if b.over {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return b.body.Read(p)
+}
+
+// Close wakes a reader that waits.
+func (b *lentBody) Close() error {
+	b.closing.Lock()
+	defer b.closing.Unlock()
+	if b.over {
+		return nil
+	}
+	return b.body.Close()
+}
+
+// takeBack ends the loan. A reader is woken, and waited for.
+func (b *lentBody) takeBack() {
+	b.closing.Lock()
+	defer b.closing.Unlock()
+	if !b.reading.TryLock() {
+		b.body.Close()
+		b.reading.Lock()
+	}
+	b.over = true
+	b.reading.Unlock()
+}

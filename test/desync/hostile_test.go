@@ -1,0 +1,195 @@
+package desync
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sluice-gateway/sluice/gatewaytest"
+)
+
+// One connection to the service, kept as long as it is good: whatever spoils it spoils the next request, and whatever
+// loses it starves the next request.
+const guarded = `
+listeners:
+  - {name: plain, address: "127.0.0.1:0", limits: {bodyBytes: 1MiB}}
+  - {name: secure, address: "127.0.0.2:0", tls: {certificates: [{certFile: %s, keyFile: %s}]}, limits: {bodyBytes: 1MiB}}
+routes:
+  - {name: all, listeners: [plain, secure], hosts: [h, "*.h"], match: {path: /*}, service: origin, timeout: 5s}
+services:
+  - {name: origin, endpoints: [{url: "http://%s"}], upgrades: [], connections: {max: 1, maxIdle: 1, pending: 4}}
+`
+
+// hand is one way of sending bytes.
+type hand struct {
+	name string
+	send func(c net.Conn, b []byte)
+}
+
+// What cannot be written is no error: the gateway may have had enough.
+var hands = []hand{
+	{"whole", func(c net.Conn, b []byte) { _, _ = c.Write(b) }},
+	{"halves", func(c net.Conn, b []byte) {
+		_, _ = c.Write(b[:len(b)/2])
+		_, _ = c.Write(b[len(b)/2:])
+	}},
+	{"bytes", func(c net.Conn, b []byte) {
+		for i := range b {
+			if _, err := c.Write(b[i : i+1]); err != nil {
+				return
+			}
+		}
+	}},
+}
+
+// bite is how long a message may be that is sent byte by byte.
+const bite = 2000
+
+// TestHostileMessages sends every message of testdata over plaintext and TLS, whole and in pieces.
+func TestHostileMessages(t *testing.T) {
+	messages, err := ReadMessages(os.DirFS("testdata"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(messages) < 150 {
+		t.Errorf("only %d messages", len(messages))
+	}
+	certFile, keyFile, trusting := certificate(t)
+	origin := newOrigin(t)
+	gateway := gatewaytest.Start(t, fmt.Sprintf(guarded, certFile, keyFile, origin.Addr()))
+	for _, way := range []struct {
+		listener string
+		trusting *tls.Config
+	}{{"plain", nil}, {"secure", trusting}} {
+		for _, h := range hands {
+			for i, m := range messages {
+				t.Run(way.listener+"/"+h.name+"/"+m.Name, func(t *testing.T) {
+					v := &victim{t: t, address: gateway.Addr(way.listener), trusting: way.trusting, origin: origin}
+					b := m.Bytes(fmt.Sprintf("%s-%s-%d", way.listener, h.name, i))
+					if h.name == "bytes" && len(b) > bite {
+						h = hands[1]
+					}
+					v.suffer(&m, b, h)
+				})
+			}
+		}
+	}
+	t.Logf("%d messages", len(messages))
+}
+
+// victim is who connects after the attacker, and on the attacker's connection.
+type victim struct {
+	t        *testing.T
+	address  string
+	trusting *tls.Config
+	origin   *Origin
+	meant    []string // ids of the requests that must have arrived, in order
+}
+
+func (v *victim) suffer(m *Message, b []byte, h hand) {
+	v.t.Helper()
+	c, err := Dial(v.address, v.trusting)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer c.Close()
+	sent := make(chan struct{})
+	go func() { // the gateway may answer before it has read
+		h.send(c, b)
+		if m.End == "cut" {
+			v.cut(c)
+		}
+		close(sent)
+	}()
+	prefix := idPrefix(b)
+	v.answers(c, m, prefix)
+	<-sent
+	v.after(c, m.End, prefix)
+	v.balance()
+}
+
+func (v *victim) cut(c *Client) {
+	if t, ok := c.Conn.(*tls.Conn); ok {
+		_ = t.CloseWrite()
+	}
+	_ = c.raw.CloseWrite()
+}
+
+// idPrefix finds the prefix again that Bytes was given; messages without a request that is meant have none.
+func idPrefix(b []byte) string {
+	for _, word := range strings.FieldsFunc(string(b), func(r rune) bool { return strings.ContainsRune(" /?\r\n", r) }) {
+		if found, ok := strings.CutSuffix(word, "-1"); ok {
+			return found
+		}
+	}
+	return "none"
+}
+
+// answers reads what is to come and holds each answer against the request in its place.
+func (v *victim) answers(c *Client, m *Message, prefix string) {
+	v.t.Helper()
+	n := 1
+	for i, want := range m.Statuses {
+		a, err := c.Answer(m.Method(n))
+		if err != nil {
+			v.t.Fatalf("answer %d: %v instead of %d", i+1, err, want)
+		}
+		if a.Status != want {
+			v.t.Errorf("answer %d: %d instead of %d: %s", i+1, a.Status, want, a.Body)
+		}
+		if a.Status < 200 {
+			continue
+		}
+		id := fmt.Sprintf("%s-%d", prefix, n)
+		n++
+		if a.Status != 200 {
+			continue
+		}
+		v.meant = append(v.meant, id)
+		if got, err := a.ID(m.Method(n-1) == "HEAD"); err != nil || got != id {
+			v.t.Errorf("answer %d is for %q instead of %q %v", i+1, got, id, err)
+		}
+	}
+}
+
+// after uses what the attacker used: its connection, if that lives on, and the connection to the origin.
+func (v *victim) after(c *Client, end, prefix string) {
+	v.t.Helper()
+	if end == "keep" {
+		v.get(c, prefix+"-same")
+	} else if err := c.Closed(); err != nil {
+		v.t.Errorf("the gateway keeps the connection: %v", err)
+	}
+	other, err := Dial(v.address, v.trusting)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer other.Close()
+	v.get(other, prefix+"-other")
+	v.get(other, prefix+"-again")
+}
+
+func (v *victim) get(c *Client, id string) {
+	v.t.Helper()
+	if err := c.Get(id); err != nil {
+		v.t.Errorf("%s: %v", id, err)
+		return
+	}
+	v.meant = append(v.meant, id)
+}
+
+// balance compares what the origin got with what it was to get.
+func (v *victim) balance() {
+	v.t.Helper()
+	got, breaches := v.origin.Take()
+	if !slices.Equal(got, v.meant) {
+		v.t.Errorf("the origin got %q instead of %q", got, v.meant)
+	}
+	for _, b := range breaches {
+		v.t.Error(b)
+	}
+}

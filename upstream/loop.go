@@ -1,0 +1,201 @@
+package upstream
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/upstream/transport"
+)
+
+// Do sends a request to the service and returns its answer as soon as the head has arrived, or a *failure.Error. The
+// answer's Body is never nil and must be closed; that of a 101 is an io.ReadWriteCloser. Until then ctx governs the
+// exchange: when it ends, the request to the service is given up.
+//
+// It is a loop: choose an endpoint that was not tried yet (all tried: start over), send, judge what came back by the
+// policy, and if that says so and the budget bears it, wait a little and go round again.
+//
+// Every attempt but the first carries X-Attempt, with its number.
+func (s *Service) Do(ctx context.Context, call *Call) (*http.Response, error) {
+	l := s.begin(ctx, call)
+	defer l.leave(call)
+	for {
+		a, err := l.choose()
+		if err != nil {
+			return nil, l.over(err)
+		}
+		res, err := a.send(ctx)
+		if ctx.Err() != nil {
+			a.discard(res)
+			return nil, l.over(err)
+		}
+		wait, again := l.judge(a, res, err)
+		if !again {
+			return l.deliver(a, res, err)
+		}
+		a.discard(res)
+		if err := l.sleep(wait); err != nil {
+			return nil, l.over(err)
+		}
+	}
+}
+
+// loop is one call on its way round, and all the memory that takes: its first attempt, the request that sends and the
+// reader of its body. It is in use until Do has returned and the answer has ended.
+type loop struct {
+	service  *Service
+	ctx      context.Context
+	call     Call
+	policy   *Policy
+	start    time.Time
+	deadline time.Time    // until when the answer must have begun; zero: none
+	body     *requestBody // nil: the request has none
+	upgrade  bool
+	users    atomic.Int32 // Do, and each answer that has not ended
+
+	number int   // of the attempt, from 1
+	tried  []int // members asked since the last start over
+
+	few    [4]int
+	first  attempt
+	memory requestBody
+}
+
+var loops = sync.Pool{New: func() any { return new(loop) }}
+
+func (s *Service) begin(ctx context.Context, call *Call) *loop {
+	l := loops.Get().(*loop)
+	l.service, l.ctx, l.call, l.policy, l.start = s, ctx, *call, call.Policy, time.Now()
+	l.users.Store(1)
+	l.upgrade = len(call.Request.Header["Upgrade"]) > 0
+	if l.policy == nil {
+		l.policy = &once
+	}
+	l.tried = l.few[:0]
+	if limit := shorter(l.policy.Timeout, call.Timeout); limit > 0 {
+		l.deadline = l.start.Add(limit)
+	}
+	if r := call.Request; r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 {
+		l.memory.source, l.memory.limit = r.Body, l.keeps()
+		l.body = &l.memory
+	}
+	s.budget.Request()
+	return l
+}
+
+// leave is Do's last step: it tells the caller of the attempts.
+func (l *loop) leave(call *Call) {
+	call.Attempts = l.call.Attempts
+	l.release()
+}
+
+// release is called by each user once. The last makes the loop another call's, unless a transport may still be busy with
+// what it was given: HTTP/2 ends its side of a stream when it gets round to it.
+func (l *loop) release() {
+	if l.users.Add(-1) > 0 {
+		return
+	}
+	l.body.finish()
+	if l.service.spec.Protocol.overHTTP2() {
+		return
+	}
+	*l = loop{}
+	loops.Put(l)
+}
+
+// once is the policy of a call that has none.
+var once = Policy{Retry: RetryPolicy{Attempts: 1}}
+
+// shorter is the shorter of two timeouts, of which 0 is none.
+func shorter(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// keeps is how much of the request's body is worth keeping. Over HTTP/1.1, a request that may not be repeated once sent
+// is repeated only if nothing was, and then hardly any of it was read. HTTP/2 can refuse a request that was sent whole.
+func (l *loop) keeps() int64 {
+	retry := &l.policy.Retry
+	if retry.Attempts < 2 || l.upgrade || l.call.Request.ContentLength > retry.BodyBytes {
+		return 0
+	}
+	if !l.service.spec.Protocol.overHTTP2() && !l.harmless() {
+		return 0
+	}
+	return retry.BodyBytes
+}
+
+// choose begins an attempt at the next endpoint.
+func (l *loop) choose() (*attempt, error) {
+	at := l.service.picker.Pick(l.tried)
+	if at < 0 && len(l.tried) > 0 {
+		l.tried = l.tried[:0]
+		at = l.service.picker.Pick(nil)
+	}
+	if at < 0 {
+		return nil, errNoEndpoint
+	}
+	l.tried = append(l.tried, at)
+	l.number++
+	return l.attempt(l.service.members[at].Endpoint), nil
+}
+
+// attempt begins one. A transport may still be busy with what an earlier one gave it, so only the first has its place in
+// the loop.
+func (l *loop) attempt(at *Endpoint) *attempt {
+	a, start := &l.first, l.start
+	if l.number > 1 {
+		a, start = new(attempt), time.Now()
+	}
+	a.loop, a.endpoint, a.number, a.start = l, at, l.number, start
+	if l.body != nil {
+		a.reader.body, a.reader.waits = l.body, !l.service.spec.Protocol.overHTTP2()
+		a.body = &a.reader
+	}
+	l.users.Add(1)
+	at.inFlight.Add(1)
+	return a
+}
+
+var errNoEndpoint = &failure.Error{
+	Source: failure.Upstream, Kind: failure.DestinationUnavailable, RetrySafe: true,
+	Detail: "The service has no endpoint that takes requests.", Header: http.Header{"Retry-After": {"1"}},
+}
+
+// deliver hands the last attempt's outcome over.
+func (l *loop) deliver(a *attempt, res *http.Response, err error) (*http.Response, error) {
+	if err != nil {
+		a.discard(nil)
+		return nil, l.over(err)
+	}
+	l.body.forget()
+	res.Request = l.call.Request
+	return res, nil
+}
+
+// over ends a call that gets no answer.
+func (l *loop) over(err error) error {
+	if l.ctx.Err() != nil {
+		return transport.ClientGone(l.ctx, err)
+	}
+	return err
+}
+
+func (l *loop) sleep(d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-l.ctx.Done():
+		return context.Cause(l.ctx)
+	}
+}
