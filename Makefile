@@ -6,10 +6,11 @@ SHELL := /bin/bash
 
 FUZZTIME ?= 60s
 BENCH ?= .
+CASES ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # What carries requests. `make cover` holds these to MINCOVER per cent of statements.
-DATAPLANE := ./listen/... ./proxy/... ./route/... ./filter/... ./backend/... ./snapshot/... ./upstream/... \
+DATAPLANE := ./http1/... ./listen/... ./proxy/... ./route/... ./filter/... ./backend/... ./snapshot/... ./upstream/... \
              ./exchange/... ./failure/... ./store/... ./telemetry/...
 MINCOVER := 85
 
@@ -42,7 +43,15 @@ lint: ## staticcheck, fetched by the go command
 	go run $(STATICCHECK) ./...
 
 .PHONY: bench
-bench: ## benchmarks and their allocations; BENCH=regexp picks some
+bench: build ## CPU, memory and latency beside nginx and haproxy in one run; CASES=1,5 picks some
+	@for tool in nginx haproxy wrk h2load taskset; do \
+	  command -v $$tool >/dev/null || { apt-get update -q; apt-get install -qy nginx haproxy wrk nghttp2-client util-linux; break; }; \
+	done
+	go build -o bin/bench ./bench
+	taskset -c 1 bin/bench -sluice bin/sluice -cases '$(CASES)'
+
+.PHONY: microbench
+microbench: ## the Go benchmarks and their allocations; BENCH=regexp picks some
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: generate

@@ -48,6 +48,8 @@ type App struct {
 	admin     *admin.Server
 	serving   sync.WaitGroup // the accept loops
 	retiring  sync.WaitGroup // what drains behind a reload
+	draining  bool
+	drained   sync.Once
 	stopped   context.Context
 	stop      context.CancelFunc
 }
@@ -84,6 +86,8 @@ func (a *App) Run(ctx context.Context) error {
 	return nil
 }
 
+var errEnding = errors.New("the gateway is draining")
+
 // ErrConfiguration is returned by Start for a configuration that cannot run; the diagnostics have been shown.
 var ErrConfiguration = errors.New("the configuration cannot run")
 
@@ -105,8 +109,8 @@ func (a *App) Start() error {
 func (a *App) Reload(why string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.stopped.Err() != nil {
-		return a.stopped.Err()
+	if a.draining || a.stopped.Err() != nil {
+		return errEnding
 	}
 	began := time.Now()
 	err := a.load()

@@ -139,12 +139,18 @@ func goneFilters(before, next *snapshot.Snapshot) []io.Closer {
 
 // Drain ends the gateway: it stops being ready, stops accepting, lets what is open finish within the drain timeout and
 // breaks off the rest. The admin listener stays up until the end.
-func (a *App) Drain() {
+func (a *App) Drain() { a.drained.Do(a.drain) }
+
+func (a *App) drain() {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.stopped.Err() != nil {
+	if a.stopped.Err() != nil { // it never started
+		a.mu.Unlock()
 		return
 	}
+	a.draining = true // and from here on nothing is reloaded, so nobody changes what is read below
+	open := a.all()
+	a.mu.Unlock()
+
 	a.status.Draining()
 	a.Log.Info("draining", "delay", a.DrainDelay.String(), "timeout", a.DrainTimeout.String())
 	time.Sleep(a.DrainDelay)
@@ -152,7 +158,7 @@ func (a *App) Drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), a.DrainTimeout)
 	defer cancel()
 	var all sync.WaitGroup
-	for _, l := range a.listeners {
+	for _, l := range open {
 		all.Go(func() {
 			if err := l.Drain(ctx); err != nil {
 				a.Log.Warn("requests were still open at the drain timeout; they were broken off", "listener", l.Name())
@@ -160,6 +166,8 @@ func (a *App) Drain() {
 		})
 	}
 	all.Wait()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.closeAll()
 	a.Log.Info("stopped")
 }

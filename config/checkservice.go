@@ -76,10 +76,11 @@ func (k *checker) hideUserinfo(path, url string) string {
 func (k *checker) upgrades(tokens []string, path string) {
 	for i, token := range tokens {
 		at := fmt.Sprintf("%s[%d]", path, i)
+		name, version, versioned := strings.Cut(token, "/") // RFC 9110 section 7.8
 		switch {
-		case strings.EqualFold(token, "h2c"):
+		case strings.EqualFold(name, "h2c"):
 			k.errorAt(at, "", "an upgrade to h2c never passes: it would tunnel past every filter")
-		case !isToken(token):
+		case !isToken(name) || versioned && !isToken(version):
 			k.errorAt(at, "", fmt.Sprintf("`%s` is no Upgrade token", clip(token)))
 		}
 	}

@@ -307,7 +307,7 @@ func TestFileBounds(t *testing.T) {
 		files []File
 		want  string
 	}{
-		"file":    {[]File{{"a.yaml", append([]byte("x"), big...)}}, "a.yaml:1:1: error: the file has 16777217 bytes"},
+		"file":    {[]File{{"a.yaml", append([]byte("x"), big...)}}, "a.yaml:1:1: error: the file is larger than the 16 MiB that are read"},
 		"all":     {[]File{{"a", big}, {"b", big}, {"c", big}, {"d", big}, {"e.yaml", []byte("a")}}, "e.yaml:1:1: error: the files together"},
 		"values":  {[]File{{"a.yaml", bytes.Repeat([]byte("[],"), 800_000)}}, "more than 1500000 values"},
 		"items":   {[]File{{"a.yaml", bytes.Repeat([]byte("- - - - -\n"), 400_000)}}, "more than 1500000 values"},

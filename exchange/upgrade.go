@@ -16,7 +16,7 @@ func UpgradeToken(in *http.Request) string {
 		return ""
 	}
 	token := strings.ToLower(strings.TrimSpace(values[0]))
-	if token == "" || token == "h2c" || strings.ContainsAny(token, ", ") {
+	if name, _, _ := strings.Cut(token, "/"); name == "" || name == "h2c" || strings.ContainsAny(token, ", ") {
 		return ""
 	}
 	if !httpguts.HeaderValuesContainsToken(in.Header["Connection"], "upgrade") {

@@ -41,6 +41,7 @@ type accepted struct {
 	mayPark   bool
 	watched   bool
 	begun     moment // of the head being received; 0: waiting for a request
+	skipped   bool   // an empty line, before that head
 	served    int    // requests so far
 	lingers   bool   // the client may still be sending when it ends
 	lastCall  bool   // serve what is there, wait for nothing
@@ -219,9 +220,9 @@ func (a *accepted) settle(inSession bool) {
 
 // next parses the next head. done is false while it is incomplete; t is nil if it was refused.
 func (a *accepted) next() (t *turn, done bool) {
-	if len(a.in.data) >= 2 && a.in.data[0] == '\r' && a.in.data[1] == '\n' && a.begun == 0 {
+	if len(a.in.data) >= 2 && a.in.data[0] == '\r' && a.in.data[1] == '\n' && !a.skipped {
 		a.in.consume(2) // one empty line before a request is no harm, RFC 9112 section 2.2
-		a.begun = now()
+		a.begun, a.skipped = now(), true
 		if len(a.in.data) == 0 {
 			return nil, false
 		}
@@ -246,7 +247,7 @@ func (a *accepted) next() (t *turn, done bool) {
 	if bad != nil {
 		return nil, a.refuse(t, bad)
 	}
-	a.begun = 0
+	a.begun, a.skipped = 0, false
 	return t, true
 }
 
@@ -376,7 +377,12 @@ const (
 // socket make the kernel reset it, and a reset can destroy the answer before the client has read it.
 func (a *accepted) linger() {
 	a.in.sock.resume()
-	if closeWrite(netConn(a.in.sock.conn)) == nil {
+	c := a.in.sock.conn
+	err := closeWrite(c)
+	if under := netConn(c); under != c { // TLS has only said goodbye
+		err = closeWrite(under)
+	}
+	if err == nil {
 		a.in.skip(lingerBytes, now()+moment(lingerTime))
 	}
 }

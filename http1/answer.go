@@ -64,7 +64,7 @@ func (a *answer) begin(method string, t *Transport) *fault {
 		if len(in.data) > 0 {
 			return faultSurplus
 		}
-		if res.StatusCode == http.StatusNoContent && m.length > 0 {
+		if res.StatusCode == http.StatusNoContent && (m.length > 0 || m.codings > 0) {
 			a.reusable = false // whatever follows is not an answer
 		}
 		a.body.init(in, a, byLength, 0)

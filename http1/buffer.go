@@ -12,3 +12,36 @@ var blocks = sync.Pool{New: func() any { return new(block) }}
 
 func takeBlock() *block  { return blocks.Get().(*block) }
 func giveBlock(b *block) { blocks.Put(b) }
+
+// cupSize is the size of the buffer for a wait that cannot do without one, because it is a read of somebody else's.
+const cupSize = 4 << 10
+
+type cup [cupSize]byte
+
+var cups = sync.Pool{New: func() any { return new(cup) }}
+
+// vessel is the buffer of a loop of such reads: a cup, and a block for the read after one that filled the cup, since
+// then more is there.
+type vessel struct {
+	blk *block
+	cup *cup
+}
+
+func (v *vessel) take(full bool) []byte {
+	if full {
+		v.blk = takeBlock()
+		return v.blk[:]
+	}
+	v.cup = cups.Get().(*cup)
+	return v.cup[:]
+}
+
+func (v *vessel) give() {
+	if v.blk != nil {
+		giveBlock(v.blk)
+	}
+	if v.cup != nil {
+		cups.Put(v.cup)
+	}
+	*v = vessel{}
+}

@@ -93,10 +93,12 @@ func (d *dialed) converse(a *answer, o *outgoing, call *Call) error {
 		}
 		code := a.http.StatusCode
 		switch {
-		case code == http.StatusSwitchingProtocols && !o.upgrade, interim > maxInterim:
-			return faultStatusLine
-		case code >= 200, code == http.StatusSwitchingProtocols:
+		case code == http.StatusSwitchingProtocols:
+			return o.mayJoin(a.http.Header)
+		case code >= 200:
 			return nil
+		case interim >= maxInterim:
+			return faultStatusLine
 		case code != http.StatusContinue && call.Inform != nil:
 			call.Inform(code, a.http.Header)
 		}

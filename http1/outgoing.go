@@ -7,30 +7,35 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/sluice-gateway/sluice/failure"
 )
 
-// collectBytes is up to where a body of known length is read whole before anything is sent. The endpoint then never
+// CollectBytes is up to where a body of known length is read whole before anything is sent. The endpoint then never
 // waits for a slow client, and the request can be repeated.
-const collectBytes = blockSize
+const CollectBytes = blockSize
 
 type outgoing struct {
 	method  string
 	blk     *block
-	second  *block // a collected body that found no room behind the head
 	head    []byte
 	tail    []byte // the body in memory
 	peeked  Peeker // what tail belongs to, if it is somebody's
 	stream  io.ReadCloser
 	length  int64 // of stream, or -1: chunked
 	upgrade bool
+	offer   string // the protocols it asks to switch to
 	trailer http.Header
 }
 
 // compose writes the head of r and takes its body in hand.
 func (o *outgoing) compose(r *http.Request) error {
 	o.method = r.Method
+	o.measure(r)
+	if err := o.collect(r); err != nil { // first: this may wait, and needs no block for it
+		return err
+	}
 	o.blk = takeBlock()
 	b, err := o.requestLine(o.blk[:0], r)
 	if err != nil {
@@ -43,7 +48,7 @@ func (o *outgoing) compose(r *http.Request) error {
 	}
 	b = o.appendFraming(b, r)
 	o.head = append(b, '\r', '\n')
-	return o.collect(r)
+	return nil
 }
 
 // refused is for requests that cannot be written: the gateway made them, so it is the gateway's fault.
@@ -55,10 +60,7 @@ func (o *outgoing) free() {
 	if o.blk != nil {
 		giveBlock(o.blk)
 	}
-	if o.second != nil {
-		giveBlock(o.second)
-	}
-	o.blk, o.second = nil, nil
+	o.blk = nil
 }
 
 var (
@@ -66,6 +68,8 @@ var (
 	errTarget  = errors.New("http1: the request target cannot be written")
 	errHost    = errors.New("http1: the Host cannot be written")
 	errConnect = errors.New("http1: CONNECT is not forwarded")
+
+	errOtherProtocol = errors.New("http1: a switch to a protocol that was not asked for")
 )
 
 func (o *outgoing) requestLine(b []byte, r *http.Request) ([]byte, error) {
@@ -132,6 +136,7 @@ func (o *outgoing) appendConnection(b []byte, h http.Header) []byte {
 		})
 	}
 	if up := h["Upgrade"]; o.upgrade && len(up) == 1 && validValue(up[0]) {
+		o.offer = up[0]
 		b = appendField(b, "Connection", "upgrade")
 		return appendField(b, "Upgrade", up[0])
 	}
@@ -142,21 +147,27 @@ func (o *outgoing) appendConnection(b []byte, h http.Header) []byte {
 	return b
 }
 
-// appendFraming decides how the body's end is told, RFC 9112 section 6.
-func (o *outgoing) appendFraming(b []byte, r *http.Request) []byte {
+// measure decides how the body's end is told, RFC 9112 section 6.
+func (o *outgoing) measure(r *http.Request) {
 	switch {
 	case r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0:
 		o.length = 0
-		if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
-			b = appendLength(b, 0)
-		}
 	case r.ContentLength > 0:
 		o.length = r.ContentLength
-		b = appendLength(b, o.length)
 	default:
 		o.length, o.trailer = -1, r.Trailer
+	}
+}
+
+func (o *outgoing) appendFraming(b []byte, r *http.Request) []byte {
+	switch {
+	case o.length > 0:
+		return appendLength(b, o.length)
+	case o.length < 0:
 		b = appendTrailerNames(b, r.Trailer)
-		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+		return append(b, "Transfer-Encoding: chunked\r\n"...)
+	case r.Method == http.MethodPost, r.Method == http.MethodPut, r.Method == http.MethodPatch:
+		return appendLength(b, 0)
 	}
 	return b
 }
@@ -166,7 +177,7 @@ func (o *outgoing) collect(r *http.Request) error {
 	if o.length == 0 {
 		return nil
 	}
-	if o.length < 0 || o.length > collectBytes {
+	if o.length < 0 || o.length > CollectBytes {
 		o.stream = r.Body
 		return nil
 	}
@@ -177,14 +188,28 @@ func (o *outgoing) collect(r *http.Request) error {
 			return nil
 		}
 	}
-	room := o.blk[min(len(o.head), blockSize):]
-	if len(room) < n {
-		o.second = takeBlock()
-		room = o.second[:]
+	for len(o.tail) < n { // the memory follows the bytes: a client must not reserve it by promising some
+		o.tail = slices.Grow(o.tail, min(n-len(o.tail), max(collectStep, len(o.tail))))
+		got, err := io.ReadFull(r.Body, o.tail[len(o.tail):min(n, cap(o.tail))])
+		o.tail = o.tail[:len(o.tail)+got]
+		if err != nil {
+			return failure.From(err)
+		}
 	}
-	o.tail = room[:n]
-	if _, err := io.ReadFull(r.Body, o.tail); err != nil {
-		return failure.From(err)
+	return nil
+}
+
+const collectStep = 16 << 10
+
+// mayJoin refuses a switch to a protocol that was not asked for, RFC 9110 section 7.8.
+func (o *outgoing) mayJoin(h http.Header) error {
+	up := h["Upgrade"]
+	asked := false
+	if o.upgrade && len(up) == 1 {
+		eachToken(o.offer, func(t string) { asked = asked || equalFold(t, up[0]) })
+	}
+	if !asked {
+		return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPUpgradeFailed, Err: errOtherProtocol}
 	}
 	return nil
 }

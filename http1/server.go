@@ -47,7 +47,8 @@ func (s *Server) ServeConn(ctx context.Context, c net.Conn) {
 }
 
 // Adopt is ServeConn that returns at once. A connection whose client is silent then costs no goroutine; over, which may
-// be nil, is called once, when it has ended.
+// be nil, is called once, when it has ended. To end a connection from outside, cancel ctx: c.Close would wait for the
+// Handler.
 func (s *Server) Adopt(ctx context.Context, c net.Conn, over func()) {
 	a := s.admit(ctx, c)
 	if a == nil {

@@ -494,6 +494,31 @@ func TestTunnelEndsWhenIdle(t *testing.T) {
 	}
 }
 
+func TestRelayedStreamFallsSilent(t *testing.T) {
+	tr := endpoint(t, func(_ int, c net.Conn, br *bufio.Reader) {
+		heard(br)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: first\n\n")
+		br.ReadByte()
+	})
+	written := make(chan error, 1)
+	_, dial := serve(t, handlerFunc(func(ctx context.Context, r *http.Request, w *Writer) {
+		res, err := tr.RoundTrip(ctx, r, Call{})
+		if err == nil {
+			err = w.Write(res)
+		}
+		w.Abort()
+		written <- err
+	}), func(l *Limits) { l.StreamIdleTimeout = 20 * time.Millisecond })
+	c := dial()
+	say(t, c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if all, err := io.ReadAll(c); err == nil {
+		t.Errorf("a clean end after %q", all)
+	}
+	if err := <-written; !errors.Is(err, errFellSilent) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestRefusedUpgradeIsAnAnswer(t *testing.T) {
 	tr := endpoint(t, answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"))
 	_, dial := serve(t, relay(tr))
@@ -768,5 +793,54 @@ func TestTunnelToAnyBody(t *testing.T) {
 	<-done
 	if sent != 5 || received != 5 {
 		t.Errorf("counted %d down, %d up", sent, received)
+	}
+}
+
+func TestUpgradeWithAnUnreadBodyIsNone(t *testing.T) {
+	_, dial := serve(t, handlerFunc(func(_ context.Context, _ *http.Request, w *Writer) {
+		near, far := net.Pipe()
+		far.Close()
+		if err := w.Write(&http.Response{StatusCode: 101, Header: http.Header{"Upgrade": {"websocket"}}, Body: near}); err == nil {
+			t.Error("the body would have become part of the tunnel")
+		}
+	}))
+	c := dial()
+	say(t, c, strings.Replace(upgradeHead, "\r\n\r\n", "\r\nContent-Length: 3\r\n\r\nabc", 1))
+	if b, err := io.ReadAll(c); len(b) > 0 || err == nil {
+		t.Errorf("got %q, %v", b, err)
+	}
+}
+
+func TestTLSRefusalIsReadable(t *testing.T) {
+	near, far := tcpPair(t)
+	s := &Server{Handler: handlerFunc(echo)}
+	over := make(chan bool)
+	s.Adopt(context.Background(), tls.Server(far, &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}}), func() { close(over) })
+	c := tls.Client(near, &tls.Config{InsecureSkipVerify: true})
+	say(t, c, "GET / HTTP/3.0\r\n\r\n")
+	go io.WriteString(c, strings.Repeat("x", 100_000)) // still sending
+	br := bufio.NewReader(c)
+	if res, _ := answerOf(t, br, "GET"); res.StatusCode != 505 {
+		t.Errorf("got %d", res.StatusCode)
+	}
+	if rest, err := io.ReadAll(br); len(rest) > 0 || err != nil {
+		t.Errorf("the end is not a TLS end: %q, %v", rest, err)
+	}
+	c.Close()
+	<-over
+	s.Shutdown()
+}
+
+func TestEmptyLineInPieces(t *testing.T) {
+	for _, n := range []int{1, 2} {
+		_, dial := serve(t, handlerFunc(echo))
+		c := dial()
+		for _, b := range strings.Repeat("\r\n", n) + get {
+			say(t, c, string(b))
+		}
+		want := []int{200, 400}[n-1]
+		if res, _ := answerOf(t, bufio.NewReader(c), "GET"); res.StatusCode != want {
+			t.Errorf("%d empty lines: got %d, want %d", n, res.StatusCode, want)
+		}
 	}
 }

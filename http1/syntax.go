@@ -12,7 +12,7 @@ const (
 	isToken  = 1 << iota // tchar, RFC 9110 section 5.6.2
 	isTarget             // what a request target may hold: visible ASCII but '#'
 	isPlain              // what a path holds that is its own decoding and its own encoding
-	isHost               // reg-name and port, RFC 3986 section 3.2.2, without the comma (two hosts to some parsers)
+	isHost               // reg-name and port, RFC 3986 section 3.2.2, without comma (two hosts to some) and percent (another host to some)
 	isHex
 )
 
@@ -27,7 +27,7 @@ func classTable() (t [256]uint8) {
 	const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	mark(isToken|isTarget|isPlain|isHost, alphanumeric)
 	mark(isToken, "!#$%&'*+-.^_`|~")
-	mark(isHost, "-._~%!$&'()*+;=:")
+	mark(isHost, "-._~!$&'()*+;=:")
 	mark(isPlain, "-._~/$&+:=@")
 	mark(isHex, "0123456789abcdefABCDEF")
 	for c := byte('!'); c < 0x7f; c++ {

@@ -175,7 +175,7 @@ func TestMisbehavingEndpoints(t *testing.T) {
 		{"HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc", "", "abc"},
 		{"no reason", "HTTP/1.1 200\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc", "", "abc"},
 		{"until close", "HTTP/1.1 200 OK\r\n\r\nabc", "", "abc"},
-		{"101 unasked", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", failure.HTTPProtocolError, ""},
+		{"101 unasked", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", failure.HTTPUpgradeFailed, ""},
 		{"1xx with a length", "HTTP/1.1 103 Early Hints\r\nContent-Length: 3\r\n\r\nabc", failure.HTTPProtocolError, ""},
 		{"endless 1xx", strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 40), failure.HTTPProtocolError, ""},
 		{"only 1xx", "HTTP/1.1 103 Early Hints\r\n\r\n", failure.HTTPResponseIncomplete, ""},
@@ -215,25 +215,27 @@ func TestMisbehavingEndpoints(t *testing.T) {
 }
 
 func TestBytesNobodyAskedForAreNoAnswer(t *testing.T) {
-	poisoned := make(chan bool)
-	tr := endpoint(t, func(n int, c net.Conn, br *bufio.Reader) {
-		for heard(br) != nil {
-			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", n)
-			if n == 1 {
-				<-poisoned // the client has read that answer, and pooled the connection
-				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
-				poisoned <- true
+	for _, method := range []string{"GET", "POST"} {
+		read, poisoned := make(chan bool), make(chan bool)
+		tr := endpoint(t, func(n int, c net.Conn, br *bufio.Reader) {
+			for heard(br) != nil {
+				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", n)
+				if n == 1 {
+					<-read // the connection is in the pool
+					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+					poisoned <- true
+				}
 			}
-		}
-	})
-	for _, want := range []string{"1", "2", "2"} {
-		_, body, err := fetch(tr, ask("POST", "/", "x"))
-		if err != nil || body != want {
-			t.Fatalf("got %q, %v; want %q", body, err, want)
-		}
-		if want == "1" {
-			poisoned <- true
-			<-poisoned
+		})
+		for _, want := range []string{"1", "2", "2"} {
+			_, body, err := fetch(tr, ask(method, "/", "x"))
+			if err != nil || body != want {
+				t.Fatalf("%s: got %q, %v; want %q", method, body, err, want)
+			}
+			if want == "1" {
+				read <- true
+				<-poisoned
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ package http1
 
 import (
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -64,67 +65,104 @@ func closeWrite(c any) error {
 	return io.ErrClosedPipe
 }
 
-// pull waits for bytes; in a block that the caller gives back.
-type pull func(wait time.Duration) (*block, int, error)
+// pull waits for bytes. They lie in v, which the caller gives back.
+type pull func(v *vessel) ([]byte, error)
 
-func (in *inbound) pull(wait time.Duration) (*block, int, error) {
+func (in *inbound) pull(v *vessel) ([]byte, error) {
 	if len(in.data) == 0 {
-		return in.sock.fill(wait)
+		blk, n, err := in.sock.fill(0)
+		if n == 0 {
+			return nil, err
+		}
+		v.blk = blk
+		return blk[:n], nil
 	}
-	blk := takeBlock()
-	n := copy(blk[:], in.data)
+	v.blk = takeBlock()
+	n := copy(v.blk[:], in.data)
 	in.consume(n)
-	return blk, n, nil
+	return v.blk[:n], nil
 }
 
-// pullFrom reads from something that knows no deadline; the other direction watches the clock for both.
+// pullFrom reads from something that is not the engine's, or is inside something that is not.
 func pullFrom(r io.Reader) pull {
-	return func(time.Duration) (*block, int, error) {
-		blk := takeBlock()
-		n, err := r.Read(blk[:])
+	full := false
+	return func(v *vessel) ([]byte, error) {
+		buf := v.take(full)
+		n, err := r.Read(buf)
+		full = n == len(buf)
 		if n > 0 {
-			return blk, n, nil
+			return buf[:n], nil
 		}
-		giveBlock(blk)
-		return nil, 0, err
+		return nil, err
 	}
 }
 
-// join is one tunnel.
+// join is one tunnel. A timer watches it, not deadlines: the peer may know none.
 type join struct {
-	idle  time.Duration
-	moved atomic.Int64 // the moment at which something last moved, in either direction
+	client *accepted
+	peer   io.ReadWriteCloser
+	idle   time.Duration
+	moved  atomic.Int64 // the moment at which something last moved, in either direction
+
+	mu    sync.Mutex
+	timer *time.Timer
+	over  bool
 }
 
-// pump carries one direction until it ends. A silence is the end only if the other direction was silent as well.
+// watch looks whether something has moved, and breaks the tunnel if not.
+func (j *join) watch() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.over || j.idle <= 0 {
+		return
+	}
+	left := time.Duration(moment(j.moved.Load()) + moment(j.idle) - now())
+	switch {
+	case left <= 0:
+		j.client.in.sock.sever()
+		j.peer.Close()
+	case j.timer == nil:
+		j.timer = time.AfterFunc(left, j.watch)
+	default:
+		j.timer.Reset(left)
+	}
+}
+
+func (j *join) end() {
+	j.mu.Lock()
+	j.over = true
+	if j.timer != nil {
+		j.timer.Stop()
+	}
+	j.mu.Unlock()
+	j.peer.Close()
+}
+
+// pump carries one direction until it ends.
 func (j *join) pump(from pull, to func([]byte) error) (carried int64, err error) {
-	wait := j.idle
 	for {
-		blk, n, err := from(wait)
-		if n > 0 {
-			carried += int64(n)
+		var v vessel
+		p, err := from(&v)
+		if len(p) > 0 {
+			carried += int64(len(p))
 			j.moved.Store(int64(now()))
-			err = to(blk[:n])
-			giveBlock(blk)
+			err = to(p)
 		}
-		if err != nil && isTimeout(err) && n == 0 {
-			if wait = time.Duration(moment(j.moved.Load()) + moment(j.idle) - now()); wait > 0 {
-				continue
-			}
-		}
+		v.give()
 		if err != nil {
 			return carried, err
 		}
-		wait = j.idle
 	}
 }
 
 // run joins the client's connection with peer until both directions are done. It returns the bytes that went to the
 // client and those that came from it.
-func (j *join) run(c *accepted, peer io.ReadWriteCloser) (down, up int64) {
+func (j *join) run() (down, up int64) {
+	c := j.client
 	j.moved.Store(int64(now()))
-	from := pullFrom(peer)
-	if t, ok := peer.(*tunnel); ok {
+	j.watch()
+	from := pullFrom(j.peer)
+	if t, ok := j.peer.(*tunnel); ok {
 		from = t.d.in.pull
 	}
 	done := make(chan struct{})
@@ -136,11 +174,11 @@ func (j *join) run(c *accepted, peer io.ReadWriteCloser) (down, up int64) {
 			c.in.sock.sever()
 		}
 	}()
-	up, err := j.pump(c.in.pull, func(p []byte) error { _, err := peer.Write(p); return err })
-	if err != io.EOF || closeWrite(peer) != nil {
-		peer.Close()
+	up, err := j.pump(c.in.pull, func(p []byte) error { _, err := j.peer.Write(p); return err })
+	if err != io.EOF || closeWrite(j.peer) != nil {
+		j.peer.Close()
 	}
 	<-done
-	peer.Close()
+	j.end()
 	return down, up
 }

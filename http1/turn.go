@@ -24,8 +24,7 @@ type turn struct {
 	conn      *accepted
 	body      body
 	writer    Writer
-	speak     sync.Mutex // one says 100 on behalf of whoever reads the body, another answers
-	continued bool       // 100 was sent
+	continued bool // 100 was sent
 
 	saying sync.Mutex // held by who sends, or decides on, 100, 1xx and the answer: a sender reads the body elsewhere
 }

@@ -18,17 +18,24 @@ type vigil struct {
 	out     bool
 }
 
-// vigil is nil if res is no stream.
 func (o *outlet) vigil(res *http.Response) *vigil {
-	if !streams(res.Header) {
-		return nil
-	}
 	return &vigil{limit: o.w.turn.conn.limits.StreamIdleTimeout, closer: res.Body}
+}
+
+// limitSilence is the same for a stream that is the engine's own: its reads know a deadline, which is the transport's until
+// it is sent on. It reports whether res is a stream.
+func (o *outlet) limitSilence(source io.Reader, res *http.Response) bool {
+	b, ok := source.(*body)
+	if !ok || !streams(res.Header) {
+		return false
+	}
+	b.wait = o.w.turn.conn.limits.StreamIdleTimeout
+	return true
 }
 
 // read reads under the limit.
 func (p *vigil) read(body io.Reader, b []byte) (int, error) {
-	if p == nil || p.limit <= 0 {
+	if p.limit <= 0 {
 		return body.Read(b)
 	}
 	p.await(true)

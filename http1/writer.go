@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 
 	"github.com/sluice-gateway/sluice/failure"
@@ -54,10 +55,10 @@ func (w *Writer) BytesRead() int64 {
 // Abort breaks the connection off, with a reset where there is one, so that the client cannot take what it got for a
 // whole answer.
 func (w *Writer) Abort() {
-	w.turn.speak.Lock()
+	w.turn.conn.in.sock.abort() // first: whoever holds the lock may be waiting to send
+	w.turn.saying.Lock()
 	w.begun, w.broken, w.closing = true, true, true
-	w.turn.speak.Unlock()
-	w.turn.conn.in.sock.abort()
+	w.turn.saying.Unlock()
 }
 
 // Inform sends an interim answer (RFC 9110 section 15.2). 101 is no such thing, 100 is the engine's own, and HTTP/1.0
@@ -77,8 +78,6 @@ func (w *Writer) Inform(status int, h http.Header) error {
 	if err != nil {
 		return err
 	}
-	w.turn.speak.Lock()
-	defer w.turn.speak.Unlock()
 	return w.send(append(b, '\r', '\n'), nil)
 }
 
@@ -127,8 +126,8 @@ func (w *Writer) send(b, tail []byte) error {
 // outlet is how the body of one answer is sent.
 type outlet struct {
 	w       *Writer
-	blk     *block
-	b       []byte // what waits to be sent, in blk
+	blk     *block // nil while nothing waits to be sent
+	b       []byte // what does, in blk
 	chunked bool
 	left    int64 // bytes still to come; -1: as many as there are
 }
@@ -137,11 +136,26 @@ func (w *Writer) answer(res *http.Response) error {
 	if res.StatusCode < 200 || res.StatusCode > 999 {
 		return errStatus
 	}
-	blk := takeBlock()
-	o := outlet{w: w, blk: blk}
+	o := outlet{w: w}
 	err := o.answer(res)
-	giveBlock(blk)
+	o.drop()
 	return err
+}
+
+// hold makes sure that there is a block to write into, drop gives it back: a wait, be it for the endpoint's next bytes or
+// for a slow client's room, should find none in hand that it does not need.
+func (o *outlet) hold() {
+	if o.blk == nil {
+		o.blk = takeBlock()
+		o.b = o.blk[:0]
+	}
+}
+
+func (o *outlet) drop() {
+	if o.blk != nil {
+		giveBlock(o.blk)
+		o.blk, o.b = nil, nil
+	}
 }
 
 func (o *outlet) answer(res *http.Response) error {
@@ -153,9 +167,11 @@ func (o *outlet) answer(res *http.Response) error {
 	case body == nil:
 		return o.flush()
 	case isOwn(body):
-		err = o.relay(body.(passage))
+		err = o.relay(body.(passage), o.limitSilence(body, res))
+	case streams(res.Header):
+		err = o.stream(body, o.vigil(res))
 	default:
-		err = o.copy(body, o.vigil(res))
+		err = o.copy(body)
 	}
 	if err != nil {
 		return err
@@ -164,6 +180,7 @@ func (o *outlet) answer(res *http.Response) error {
 		return errShortBody
 	}
 	if o.chunked {
+		o.hold()
 		if o.b, err = appendLastChunk(o.b, res.Trailer); err != nil {
 			return err
 		}
@@ -192,7 +209,8 @@ func (o *outlet) head(res *http.Response) (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := appendFields(appendStatus(o.blk[:0], res.StatusCode), res.Header)
+	o.hold()
+	b, err := appendFields(appendStatus(o.b, res.StatusCode), res.Header)
 	if err != nil {
 		return nil, err
 	}
@@ -301,13 +319,14 @@ const copied = 4 << 10
 
 // relay sends a body of the engine's own: whatever is in hand goes into one send, and nothing waits while more is
 // awaited.
-func (o *outlet) relay(source passage) error {
+func (o *outlet) relay(source passage, stream bool) error {
 	for {
 		q, err := source.next(false)
 		if len(q) == 0 && err == nil {
 			if err = o.flush(); err != nil {
 				return err
 			}
+			o.drop()
 			if b, ok := source.(*body); ok && o.canSplice(b) {
 				if done, err := o.splice(b); done {
 					return err
@@ -317,6 +336,9 @@ func (o *outlet) relay(source passage) error {
 		}
 		if err == io.EOF {
 			return nil
+		}
+		if stream && errors.Is(err, os.ErrDeadlineExceeded) {
+			return errFellSilent
 		}
 		if err != nil {
 			return err
@@ -339,18 +361,22 @@ func (o *outlet) put(q []byte) error {
 		}
 	}
 	if o.chunked {
+		o.hold()
 		o.b = strconv.AppendUint(o.b, uint64(len(q)), 16)
 		o.b = append(o.b, '\r', '\n')
 	}
-	if len(q) <= copied {
-		o.b = append(o.b, q...)
-	} else {
-		if err := o.w.send(o.b, q); err != nil {
+	if len(q) > copied {
+		err := o.w.send(o.b, q)
+		o.drop()
+		if err != nil {
 			return err
 		}
-		o.b = o.blk[:0]
+	} else {
+		o.hold()
+		o.b = append(o.b, q...)
 	}
 	if o.chunked {
+		o.hold()
 		o.b = append(o.b, '\r', '\n')
 	}
 	return nil
@@ -368,15 +394,16 @@ func (o *outlet) charge(n int) error {
 	return nil
 }
 
-// copy sends a body of any kind. The head waits for the first bytes only where they cannot be long in coming: the length
-// is known, and it is no stream.
-func (o *outlet) copy(body io.Reader, stream *vigil) error {
-	if o.left < 0 || stream != nil {
+// copy sends a body of any kind but a stream. The head waits for the first bytes only where they cannot be long in
+// coming: the length is known.
+func (o *outlet) copy(body io.Reader) error {
+	if o.left < 0 {
 		if err := o.flush(); err != nil {
 			return err
 		}
 	}
 	for {
+		o.hold()
 		at := len(o.b) + chunkRoom
 		if at > blockSize/2 {
 			if err := o.flush(); err != nil {
@@ -384,9 +411,9 @@ func (o *outlet) copy(body io.Reader, stream *vigil) error {
 			}
 			at = chunkRoom
 		}
-		n, err := stream.read(body, o.blk[at:blockSize-chunkRoom])
+		n, err := body.Read(o.blk[at : blockSize-chunkRoom])
 		if n > 0 {
-			if err := o.emit(at, n); err != nil {
+			if err := o.emit(o.blk[:], at, n); err != nil {
 				return err
 			}
 		}
@@ -399,17 +426,43 @@ func (o *outlet) copy(body io.Reader, stream *vigil) error {
 	}
 }
 
-// emit sends what waits and the n bytes at blk[at:].
-func (o *outlet) emit(at, n int) error {
+// stream sends a body that may be silent for long: the head goes ahead, and what comes goes on at once.
+func (o *outlet) stream(body io.Reader, v *vigil) error {
+	if err := o.flush(); err != nil {
+		return err
+	}
+	o.drop()
+	for full := false; ; {
+		var in vessel
+		buf := in.take(full)
+		n, err := v.read(body, buf[chunkRoom:len(buf)-chunkRoom])
+		if full = n == len(buf)-2*chunkRoom; n > 0 {
+			if err := o.emit(buf, chunkRoom, n); err != nil {
+				in.give()
+				return err
+			}
+		}
+		in.give()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// emit sends what waits and the n bytes at buf[at:], around which there is room for a chunk's frame.
+func (o *outlet) emit(buf []byte, at, n int) error {
 	if err := o.charge(n); err != nil {
 		return err
 	}
-	data := o.blk[at : at+n]
+	data := buf[at : at+n]
 	if o.chunked {
-		data = frameChunk(o.blk[:], at, n)
+		data = frameChunk(buf, at, n)
 	}
 	err := o.w.send(o.b, data)
-	o.b = o.blk[:0]
+	o.b = o.b[:0]
 	return err
 }
 
@@ -418,7 +471,7 @@ func (o *outlet) flush() error {
 		return nil
 	}
 	err := o.w.send(o.b, nil)
-	o.b = o.blk[:0]
+	o.b = o.b[:0]
 	return err
 }
 
@@ -426,7 +479,7 @@ func (o *outlet) flush() error {
 func (w *Writer) upgrade(res *http.Response) error {
 	peer, ok := res.Body.(io.ReadWriteCloser)
 	up := res.Header["Upgrade"]
-	if !ok || !w.turn.framing.upgrade || len(up) != 1 || !validValue(up[0]) {
+	if !ok || !w.turn.framing.upgrade || !w.turn.body.over() || len(up) != 1 || !validValue(up[0]) {
 		return errNotUpgraded
 	}
 	blk := takeBlock()
@@ -442,7 +495,7 @@ func (w *Writer) upgrade(res *http.Response) error {
 	}
 	w.switched, w.closing = true, true
 	a := w.turn.conn
-	j := join{idle: a.limits.StreamIdleTimeout}
-	w.sent, w.received = j.run(a, peer)
+	j := join{client: a, peer: peer, idle: a.limits.StreamIdleTimeout}
+	w.sent, w.received = j.run()
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -17,14 +18,15 @@ import (
 )
 
 func TestDrainFinishesWhatIsOpen(t *testing.T) {
-	release := make(chan struct{})
+	var hold atomic.Pointer[chan struct{}]
 	each(t, func(ctx context.Context, x *exchange.Exchange, w proxy.Writer) {
 		if x.In.URL.Path == "/slow" {
-			<-release
+			<-*hold.Load()
 		}
 		tell(ctx, x, w)
 	}, func(t *testing.T, u *up, c *http.Client, url string) {
-		release = make(chan struct{})
+		release := make(chan struct{})
+		hold.Store(&release)
 		if status, _ := get(t, c, url); status != 200 {
 			t.Fatal(status)
 		}

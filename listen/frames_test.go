@@ -57,7 +57,9 @@ func (f *frames) send(stream uint32, end bool, change ...string) {
 // outcome is what became of a stream: its status, "reset CODE", "goaway CODE" or "closed".
 func (f *frames) outcome(stream uint32) string {
 	f.t.Helper()
-	dec := hpack.NewDecoder(4096, nil)
+	if f.fields == nil {
+		f.fields = hpack.NewDecoder(4096, nil)
+	}
 	for {
 		frame, err := f.ReadFrame()
 		if err != nil {
@@ -84,7 +86,7 @@ func (f *frames) outcome(stream uint32) string {
 				return "reset " + frame.ErrCode.String()
 			}
 		case *http2.HeadersFrame:
-			fields, err := dec.DecodeFull(frame.HeaderBlockFragment())
+			fields, err := f.fields.DecodeFull(frame.HeaderBlockFragment())
 			if err != nil {
 				f.t.Fatal(err)
 			}

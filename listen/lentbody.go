@@ -4,7 +4,11 @@ import (
 	"io"
 	"net/http"
 	"sync"
+
+	"github.com/sluice-gateway/sluice/http1"
 )
+
+var _ http1.Peeker = (*lentBody)(nil)
 
 // lentBody lends a request's body of HTTP/1.1 for as long as the request is served. The engine uses the memory again for
 // the next request, while a transport that was answered early may have a goroutine in Read, or about to be.
@@ -23,6 +27,25 @@ func (b *lentBody) Read(p []byte) (int, error) {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	return b.body.Read(p)
+}
+
+// Peek implements http1.Peeker.
+func (b *lentBody) Peek() []byte {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	if p, ok := b.body.(http1.Peeker); ok && !b.over {
+		return p.Peek()
+	}
+	return nil
+}
+
+// Discard implements http1.Peeker. What Peek returned is not to be used once the request is over, nor discarded.
+func (b *lentBody) Discard(n int) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	if p, ok := b.body.(http1.Peeker); ok && !b.over {
+		p.Discard(n)
+	}
 }
 
 // Close wakes a reader that waits.

@@ -25,6 +25,7 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/failure"
@@ -67,7 +68,9 @@ func (p *standIn) Serve(ctx context.Context, x *exchange.Exchange, w proxy.Write
 
 func (p *standIn) ServeFailure(_ context.Context, x *exchange.Exchange, f *failure.Error, w proxy.Writer) {
 	p.calls.Add(1)
-	if w.Write(answer(f.Code(), string(f.Kind)+": "+f.Detail)) != nil {
+	res := answer(f.Code(), string(f.Kind)+": "+f.Detail)
+	res.Header["X-In"] = []string{fmt.Sprintf("%.20q %.20q %d fields, %d bytes", x.In.Method, x.In.RequestURI, len(x.In.Header), x.In.ContentLength)}
+	if w.Write(res) != nil {
 		w.Abort()
 	}
 }
@@ -318,7 +321,8 @@ func limits(change func(*snapshot.Limits)) func(*snapshot.Listener) {
 type frames struct {
 	*http2.Framer
 	net.Conn
-	t *testing.T
+	t      *testing.T
+	fields *hpack.Decoder // made when first asked for: it has a memory
 }
 
 func (u *up) frames(t *testing.T) *frames {

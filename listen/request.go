@@ -77,7 +77,7 @@ func malformed(r *http.Request) *failure.Error {
 		return failure.Request(http.StatusBadRequest, "The method is not a token.")
 	}
 	for i := range len(r.RequestURI) {
-		if b := r.RequestURI[i]; b <= ' ' || b == 0x7f || b == '#' {
+		if b := r.RequestURI[i]; b <= ' ' || b >= 0x7f || b == '#' {
 			return failure.Request(http.StatusBadRequest, "The request target holds a character it must not.")
 		}
 	}

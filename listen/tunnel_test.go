@@ -141,7 +141,7 @@ func TestTunnelsThatFallSilent(t *testing.T) {
 
 func TestTunnelsHalfOpen(t *testing.T) {
 	serve, far := switches(t, "ws")
-	u := start(t, serve, limits(func(l *snapshot.Limits) { l.StallTimeout = shortly }))
+	u := start(t, serve, limits(func(l *snapshot.Limits) { l.StreamIdleTimeout = shortly }))
 	client, r, _ := tunnelTo(t, u, far, nil, "")
 	client.(*net.TCPConn).CloseWrite() // and the upstream never ends its side
 	if _, err := io.ReadAll(r); err != nil && !isReset(err) {
@@ -165,6 +165,14 @@ func TestCloseRoutes(t *testing.T) {
 	if b, err := io.ReadAll(r); err != nil && !isReset(err) || len(b) > 0 {
 		t.Errorf("%q %v", b, err)
 	}
+	if b, err := io.ReadAll(up); err != nil && !isReset(err) || len(b) > 0 {
+		t.Errorf("upstream: %q %v", b, err)
+	}
+	eventually(t, "nothing is left of it", func() bool {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return len(u.tunnels) == 0 && len(u.connections) == 0 && u.spec.Series.Upgraded.Load() == 0
+	})
 }
 
 func TestTunnelsSurviveReloadAndEndWithTheDrain(t *testing.T) {

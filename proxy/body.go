@@ -20,6 +20,7 @@ type requestBody struct {
 	declared int64 // Content-Length, -1: unknown
 	read     atomic.Int64
 	failed   atomic.Pointer[failure.Error]
+	closed   atomic.Bool
 
 	// Trailers arrive with the end of the body. from is nil if none were announced.
 	from, to http.Header
@@ -53,10 +54,44 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		b.passTrailers()
 		return n, err
 	}
-	if err != nil {
-		return n, b.fail(clientBroke(err))
+	switch {
+	case err == nil:
+		return n, nil
+	case b.closed.Load():
+		return n, err
 	}
-	return n, nil
+	return n, b.fail(clientBroke(err))
+}
+
+// Close ends the reading from our side: what a transport does when the service wants no more. A read that fails after
+// it is not the client's fault.
+func (b *requestBody) Close() error {
+	b.closed.Store(true)
+	return b.ReadCloser.Close()
+}
+
+// Peek and Discard make the body an http1.Peeker, if the client's is one: what is in hand goes out with the head. A body
+// that is over its limit is left to Read, which says so.
+func (b *requestBody) Peek() []byte {
+	p, ok := b.ReadCloser.(peeker)
+	if !ok {
+		return nil
+	}
+	next := p.Peek()
+	if b.limit > 0 && b.read.Load()+int64(len(next)) > b.limit {
+		return nil
+	}
+	return next
+}
+
+func (b *requestBody) Discard(n int) {
+	b.ReadCloser.(peeker).Discard(n)
+	b.read.Add(int64(n))
+}
+
+type peeker interface {
+	Peek() []byte
+	Discard(n int)
 }
 
 // passTrailers copies what came after the body, before the reader learns that it has ended.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/upstream/retry"
 )
 
 // script is an endpoint that does with its n-th request, counted over all its connections, what the n-th step says; the
@@ -592,18 +593,80 @@ func TestAFullEndpointIsPassedOver(t *testing.T) {
 	all.Wait()
 }
 
-func BenchmarkDo(b *testing.B) {
-	s := newServer(b, hello)
-	svc := New(Spec{Endpoints: specOf(b, s)}, nil)
-	defer svc.Retire(nil)
-	p := policy(2)
-	b.ReportAllocs()
-	for b.Loop() {
-		res, err := svc.Do(b.Context(), &Call{Request: out("GET", nil, 0), Policy: p})
-		if err != nil {
-			b.Fatal(err)
+// A client that stalls in its body must hold nobody up once the service has said its word, or nothing more.
+func TestAStalledClientHoldsNothingUp(t *testing.T) {
+	for _, protocol := range []Protocol{HTTP1, HTTP2} {
+		for _, c := range []struct {
+			name, want string
+			serve      http.HandlerFunc
+		}{
+			{"an early answer", "413", func(w http.ResponseWriter, _ *http.Request) {
+				http.NewResponseController(w).EnableFullDuplex()
+				w.WriteHeader(http.StatusRequestEntityTooLarge)
+			}},
+			{"broken off", "connection_terminated", func(w http.ResponseWriter, _ *http.Request) {
+				if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+					c.Close()
+					return
+				}
+				panic(http.ErrAbortHandler) // resets the stream
+			}},
+		} {
+			sp := spec(t, newServer(t, c.serve))
+			sp.Protocol = protocol
+			svc := start(t, sp, nil)
+			body, client := io.Pipe()
+			call := &Call{Request: out("PUT", nil, -1), Policy: policy(2, func(p *RetryPolicy) { p.Reset = false })}
+			call.Request.Body = body
+			res, err := svc.Do(t.Context(), call)
+			if got := outcome(res, err); got != c.want {
+				t.Errorf("%s, %s: %s (%v), want %s", protocol, c.name, got, err, c.want)
+			}
+			if res != nil {
+				res.Body.Close()
+			}
+			if n := svc.members[0].InFlight(); n != 0 {
+				t.Errorf("%s, %s: %d in flight", protocol, c.name, n)
+			}
+			client.Close()
 		}
-		io.Copy(io.Discard, res.Body)
-		res.Body.Close()
+	}
+}
+
+// A loop is used again by other calls, and the first of them must not see anything of the second.
+func TestCallsAtOnceDoNotMix(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if len(r.Header["X-Attempt"]) == 0 && strings.HasSuffix(string(body), "7") {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprintf(w, "%s %s", r.RequestURI, body)
+	})
+	svc := start(t, spec(t, s.URL), nil)
+	svc.budget = retry.NewBudget(100, 100)
+	var all sync.WaitGroup
+	for worker := range 8 {
+		all.Go(func() {
+			for i := range 100 {
+				text := fmt.Sprint(worker, "-", i)
+				call := &Call{Request: out("PUT", strings.NewReader(text), int64(len(text))), Policy: policy(2, onStatus(503, 503))}
+				call.Request.URL.Opaque = "/" + text
+				res, err := svc.Do(t.Context(), call)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if got := read(t, res); got != "/"+text+" "+text {
+					t.Errorf("%q, want %q", got, text)
+				}
+				if res.Request != call.Request {
+					t.Error("the answer does not know the request it is for")
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := svc.members[0].InFlight(); n != 0 {
+		t.Errorf("%d in flight", n)
 	}
 }

@@ -15,18 +15,22 @@ import (
 // What is in hand already is not read but lent: HTTP/1.1 peeks at it, sends it with the head, and discards it when the
 // answer has come. Until then nothing was read, and the next attempt can peek again.
 //
-// An HTTP/2 transport may still be inside a read for an attempt that is over. Reads from the client are therefore under
-// a lock, and what such a late read gets is kept like the rest, for the attempt that needs it now. HTTP/1.1 waits for its
-// read to return, so there Close wakes it, by closing the source: a client that was slow then is not heard again.
+// A transport may still be inside a read for an attempt that is over. Reads from the client are therefore under a lock,
+// and what such a late read gets is kept like the rest, for the attempt that needs it now. A transport that waits for its
+// read to return closes the body first. That wakes it, by closing the source: a body that was being waited for when its
+// attempt broke off is not repeated.
 type requestBody struct {
 	source  io.Reader
-	began   atomic.Bool // something was read from source, or is being read
-	reading atomic.Bool // right now
-	lost    atomic.Bool // not everything read is kept
-	over    atomic.Bool // nothing is to be read from source any more
+	began   atomic.Bool                // something was read from source, or is being read
+	reading atomic.Pointer[bodyReader] // whoever does right now
+	lost    atomic.Bool                // not everything read is kept
+	over    atomic.Bool                // nothing is to be read from source any more
 
 	mu    sync.Mutex
 	limit int64
+	// untilAnswer: what is discarded is not kept, because the answer has come and no other will be asked for.
+	untilAnswer bool
+
 	kept  []byte
 	total int64 // bytes read from source
 	err   error // what source ended with
@@ -44,7 +48,7 @@ func (b *requestBody) finish() {
 		return
 	}
 	b.over.Store(true)
-	if b.reading.Load() {
+	if b.reading.Load() != nil {
 		b.wake()
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -66,10 +70,9 @@ var (
 
 // bodyReader is the body as one attempt reads it.
 type bodyReader struct {
-	body  *requestBody
-	at    int64
-	over  atomic.Bool
-	waits bool // whoever closes it waits for its reads to return
+	body *requestBody
+	at   int64
+	over atomic.Bool
 }
 
 var _ http1.Peeker = (*bodyReader)(nil)
@@ -88,8 +91,8 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	case b.err != nil && !r.ended():
 		return 0, b.err
 	}
-	b.reading.Store(true)
-	defer b.reading.Store(false)
+	b.reading.Store(r)
+	defer b.reading.Store(nil)
 	if r.ended() { // asked once more: whoever says so from now on sees that this is a read to wake
 		return 0, errBodyOver
 	}
@@ -132,22 +135,24 @@ func (r *bodyReader) Discard(n int) {
 	}
 	p := b.source.(http1.Peeker)
 	b.began.Store(true)
+	if b.untilAnswer {
+		b.lost.Store(true)
+	}
 	b.keep(p.Peek()[:n])
 	p.Discard(n)
 }
 
-// Close ends the attempt's reading. Source is the proxy's to close, and an HTTP/2 transport that gives a connection up
-// may read again on another; but who waits for a read to return must not wait for the client.
+// Close ends the attempt's reading. Source is the proxy's to close, unless somebody waits for it.
 func (r *bodyReader) Close() error {
-	if !r.waits {
-		return nil
-	}
 	r.finish()
-	if r.body.reading.Load() {
+	if r.body.reading.Load() == r {
 		r.body.wake()
 	}
 	return nil
 }
+
+// Reopen undoes Close, for a transport that gives a connection up and reads on another.
+func (r *bodyReader) Reopen() { r.over.Store(false) }
 
 // finish ends the attempt's reading.
 func (r *bodyReader) finish() { r.over.Store(true) }

@@ -124,3 +124,98 @@ func TestALateReadIsNotLost(t *testing.T) {
 	}
 	<-late
 }
+
+// lent is a body that is in hand, as the engine's are.
+type lent struct {
+	strings.Reader
+	text string
+}
+
+func newLent(text string) *lent { l := &lent{text: text}; l.Reset(text); return l }
+
+func (l *lent) Peek() []byte  { return []byte(l.text[len(l.text)-l.Len():]) }
+func (l *lent) Discard(n int) { l.Seek(int64(n), io.SeekCurrent) }
+
+func TestABodyInHandIsLentUntilTheAnswerComes(t *testing.T) {
+	source := newLent("0123456789")
+	b := newRequestBody(source, 0)
+	for range 2 {
+		if r := b.reader(); string(r.Peek()) != "0123456789" {
+			t.Errorf("lent %q", r.Peek())
+		}
+		if !b.repeatable() {
+			t.Error("nothing was read, and yet it is not repeatable")
+		}
+	}
+	r := b.reader()
+	r.Discard(4)
+	if b.repeatable() || string(r.Peek()) != "456789" || source.Len() != 6 {
+		t.Errorf("repeatable: %v; lent %q; %d left", b.repeatable(), r.Peek(), source.Len())
+	}
+	if late := b.reader(); late.Peek() != nil {
+		t.Errorf("lent %q to an attempt that has missed four bytes", late.Peek())
+	}
+	r.finish()
+	if r.Peek() != nil {
+		t.Error("lent to an attempt that is over")
+	}
+}
+
+func TestWhatIsDiscardedIsKeptIfItMayBeNeeded(t *testing.T) {
+	b := newRequestBody(newLent("0123456789"), 100)
+	b.reader().Discard(4)
+	r := b.reader()
+	if string(r.Peek()) != "0123" {
+		t.Errorf("lent %q of what is kept", r.Peek())
+	}
+	r.Discard(4)
+	if got, err := io.ReadAll(r); err != nil || string(got) != "456789" || string(b.kept) != "0123456789" {
+		t.Errorf("%q %v, kept %q", got, err, b.kept)
+	}
+
+	b = newRequestBody(newLent("0123456789"), 100)
+	b.untilAnswer = true
+	b.reader().Discard(10)
+	if b.repeatable() || b.kept != nil {
+		t.Errorf("repeatable: %v, kept %q after the only answer", b.repeatable(), b.kept)
+	}
+}
+
+// Whoever waits for a read to return closes the reader first.
+func TestCloseWakesAReadThatIsWaitedFor(t *testing.T) {
+	source, client := io.Pipe()
+	b := newRequestBody(source, 100)
+	r := b.reader()
+	read := make(chan error)
+	go func() { _, err := r.Read(make([]byte, 1)); read <- err }()
+	eventually(t, "it reads", func() bool { return b.reading.Load() != nil })
+	r.Close()
+	if err := <-read; err == nil {
+		t.Error("a byte came from nowhere")
+	}
+	if b.repeatable() {
+		t.Error("repeatable after the source was closed")
+	}
+	if _, err := client.Write([]byte("x")); err == nil {
+		t.Error("the source is still open")
+	}
+}
+
+func TestFinishWakesALateRead(t *testing.T) {
+	source, _ := io.Pipe()
+	b := newRequestBody(source, 100)
+	late := make(chan error, 1)
+	go func() { _, err := b.reader().Read(make([]byte, 1)); late <- err }()
+	eventually(t, "it reads", func() bool { return b.reading.Load() != nil })
+	b.finish()
+	select {
+	case err := <-late:
+		if err == nil {
+			t.Error("a byte came from nowhere")
+		}
+	case <-t.Context().Done():
+	}
+	if b.reading.Load() != nil {
+		t.Error("finish did not wait for the late read")
+	}
+}

@@ -46,6 +46,12 @@ func (l *loop) harmless() bool {
 	return !l.upgrade && (retry.Idempotent(method) || slices.Contains(l.policy.Retry.Methods, method))
 }
 
+// mayBetter reports whether any answer at all may lead to another attempt.
+func (l *loop) mayBetter() bool {
+	on := &l.policy.Retry
+	return on.Attempts > 1 && len(on.Statuses)+len(on.GRPCStatuses) > 0 && l.harmless()
+}
+
 // namesFailure reports whether the policy asks for another attempt after f.
 func (l *loop) namesFailure(f *failure.Error) bool {
 	on := &l.policy.Retry

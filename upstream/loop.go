@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/http1"
 	"github.com/sluice-gateway/sluice/upstream/transport"
 )
 
@@ -79,7 +80,7 @@ func (s *Service) begin(ctx context.Context, call *Call) *loop {
 		l.deadline = l.start.Add(limit)
 	}
 	if r := call.Request; r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 {
-		l.memory.source, l.memory.limit = r.Body, l.keeps()
+		l.memory.source, l.memory.limit, l.memory.untilAnswer = r.Body, l.keeps(), !l.mayBetter()
 		l.body = &l.memory
 	}
 	s.budget.Request()
@@ -117,15 +118,18 @@ func shorter(a, b time.Duration) time.Duration {
 	return a
 }
 
-// keeps is how much of the request's body is worth keeping. Over HTTP/1.1, a request that may not be repeated once sent
-// is repeated only if nothing was, and then hardly any of it was read. HTTP/2 can refuse a request that was sent whole.
+// keeps is how much of the request's body is worth keeping. A request that may not be repeated once sent is repeated only
+// if nothing was. Over HTTP/1.1 nothing of its body was read then, unless that is short: such a body is collected before
+// a connection is looked for. HTTP/2 can refuse a request that was sent whole.
 func (l *loop) keeps() int64 {
 	retry := &l.policy.Retry
 	if retry.Attempts < 2 || l.upgrade || l.call.Request.ContentLength > retry.BodyBytes {
 		return 0
 	}
-	if !l.service.spec.Protocol.overHTTP2() && !l.harmless() {
-		return 0
+	if length := l.call.Request.ContentLength; length > http1.CollectBytes || length < 0 {
+		if !l.service.spec.Protocol.overHTTP2() && !l.harmless() {
+			return 0
+		}
 	}
 	return retry.BodyBytes
 }
@@ -154,7 +158,7 @@ func (l *loop) attempt(at *Endpoint) *attempt {
 	}
 	a.loop, a.endpoint, a.number, a.start = l, at, l.number, start
 	if l.body != nil {
-		a.reader.body, a.reader.waits = l.body, !l.service.spec.Protocol.overHTTP2()
+		a.reader.body = l.body
 		a.body = &a.reader
 	}
 	l.users.Add(1)

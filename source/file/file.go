@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/source"
@@ -25,6 +26,7 @@ const maxBytes = 16<<20 + 1
 // Source reads one path. Make it with New.
 type Source struct {
 	path string
+	poll time.Duration
 
 	mu       sync.Mutex
 	contents sums // of the configuration, the files it names and those of also, as last loaded
@@ -44,7 +46,7 @@ func (s sums) read(name string) ([]byte, error) {
 
 // New is the source of a file or a directory. Nothing is read yet.
 func New(path string) *Source {
-	return &Source{path: path, contents: make(sums), rearm: make(chan struct{}, 1)}
+	return &Source{path: path, poll: poll, contents: make(sums), rearm: make(chan struct{}, 1)}
 }
 
 func (s *Source) String() string { return s.path }

@@ -11,6 +11,8 @@ import (
 const (
 	// settle is how long the files must be quiet: an editor writes in several steps. A change is live well within 500 ms.
 	settle = 60 * time.Millisecond
+	// most is how long it may wait for quiet: a log in the same directory may be written without pause.
+	most = 200 * time.Millisecond
 	// poll looks without being told: for network file systems, which tell nobody, and for directories made later.
 	poll = 5 * time.Second
 )
@@ -20,10 +22,9 @@ const (
 func (s *Source) Watch(ctx context.Context, changed func()) {
 	events, failures, watch, stop := notifications()
 	defer stop()
-	ticker := time.NewTicker(poll)
+	ticker := time.NewTicker(s.poll)
 	defer ticker.Stop()
-	quiet := time.NewTimer(settle)
-	quiet.Stop()
+	var quiet settling
 
 	for {
 		select {
@@ -33,21 +34,37 @@ func (s *Source) Watch(ctx context.Context, changed func()) {
 			for _, name := range s.watched() {
 				watch(name)
 			}
-			quiet.Reset(settle) // what changed before the watch stood sent no event
+			quiet.begin() // what changed before the watch stood sent no event
 		case <-events:
-			quiet.Reset(settle)
+			quiet.begin()
 		case <-failures:
-			quiet.Reset(settle) // an overflow: something may have been missed
+			quiet.begin() // an overflow: something may have been missed
 		case <-ticker.C:
 			if s.changed() {
 				changed()
 			}
-		case <-quiet.C:
+		case <-quiet.over:
+			quiet = settling{}
 			if s.changed() {
 				changed()
 			}
 		}
 	}
+}
+
+// settling is the wait for quiet after an event. The zero value waits for nothing.
+type settling struct {
+	first time.Time
+	over  <-chan time.Time
+}
+
+func (q *settling) begin() {
+	if q.over == nil {
+		q.first = time.Now()
+	} else if time.Since(q.first) > most-settle {
+		return // no longer put off
+	}
+	q.over = time.After(settle)
 }
 
 // notifications opens the system's file notifications. Where there are none to be had, polling remains.

@@ -78,12 +78,22 @@ func (c *Client) Answer(method string) (*Answer, error) {
 	return a, err
 }
 
+// Final reads the next answer that is not an interim one.
+func (c *Client) Final(method string) (*Answer, error) {
+	for {
+		a, err := c.Answer(method)
+		if err != nil || a.Status >= 200 {
+			return a, err
+		}
+	}
+}
+
 // Get sends a request of the kit's own and checks that it is answered with its id.
 func (c *Client) Get(id string) error {
 	if _, err := fmt.Fprintf(c, "GET /%s HTTP/1.1\r\nHost: h\r\nX-Id: %[1]s\r\n\r\n", id); err != nil {
 		return err
 	}
-	a, err := c.Answer("GET")
+	a, err := c.Final("GET")
 	if err != nil {
 		return fmt.Errorf("no answer: %w", err)
 	}

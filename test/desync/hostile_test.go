@@ -6,7 +6,7 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sluice-gateway/sluice/gatewaytest"
@@ -38,15 +38,16 @@ var hands = []hand{
 		_, _ = c.Write(b[len(b)/2:])
 	}},
 	{"bytes", func(c net.Conn, b []byte) {
-		for i := range b {
+		for i := range min(len(b), bite) {
 			if _, err := c.Write(b[i : i+1]); err != nil {
 				return
 			}
 		}
+		_, _ = c.Write(b[min(len(b), bite):])
 	}},
 }
 
-// bite is how long a message may be that is sent byte by byte.
+// bite is how much of a message is sent byte by byte.
 const bite = 2000
 
 // TestHostileMessages sends every message of testdata over plaintext and TLS, whole and in pieces.
@@ -69,11 +70,8 @@ func TestHostileMessages(t *testing.T) {
 			for i, m := range messages {
 				t.Run(way.listener+"/"+h.name+"/"+m.Name, func(t *testing.T) {
 					v := &victim{t: t, address: gateway.Addr(way.listener), trusting: way.trusting, origin: origin}
-					b := m.Bytes(fmt.Sprintf("%s-%s-%d", way.listener, h.name, i))
-					if h.name == "bytes" && len(b) > bite {
-						h = hands[1]
-					}
-					v.suffer(&m, b, h)
+					v.prefix = fmt.Sprintf("%s-%s-%d", way.listener, h.name, i)
+					v.suffer(&m, h)
 				})
 			}
 		}
@@ -87,28 +85,25 @@ type victim struct {
 	address  string
 	trusting *tls.Config
 	origin   *Origin
+	prefix   string   // of the ids
 	meant    []string // ids of the requests that must have arrived, in order
 }
 
-func (v *victim) suffer(m *Message, b []byte, h hand) {
+func (v *victim) suffer(m *Message, h hand) {
 	v.t.Helper()
 	c, err := Dial(v.address, v.trusting)
 	if err != nil {
 		v.t.Fatal(err)
 	}
 	defer c.Close()
-	sent := make(chan struct{})
-	go func() { // the gateway may answer before it has read
-		h.send(c, b)
-		if m.End == "cut" {
-			v.cut(c)
-		}
-		close(sent)
-	}()
-	prefix := idPrefix(b)
-	v.answers(c, m, prefix)
-	<-sent
-	v.after(c, m.End, prefix)
+	var sending sync.WaitGroup
+	sending.Go(func() { h.send(c, m.Bytes(v.prefix)) }) // the gateway may answer before it has read
+	v.answers(c, m)
+	sending.Wait()
+	if m.End == "cut" {
+		v.cut(c)
+	}
+	v.after(c, m.End)
 	v.balance()
 }
 
@@ -119,32 +114,19 @@ func (v *victim) cut(c *Client) {
 	_ = c.raw.CloseWrite()
 }
 
-// idPrefix finds the prefix again that Bytes was given; messages without a request that is meant have none.
-func idPrefix(b []byte) string {
-	for _, word := range strings.FieldsFunc(string(b), func(r rune) bool { return strings.ContainsRune(" /?\r\n", r) }) {
-		if found, ok := strings.CutSuffix(word, "-1"); ok {
-			return found
-		}
-	}
-	return "none"
-}
-
 // answers reads what is to come and holds each answer against the request in its place.
-func (v *victim) answers(c *Client, m *Message, prefix string) {
+func (v *victim) answers(c *Client, m *Message) {
 	v.t.Helper()
 	n := 1
 	for i, want := range m.Statuses {
-		a, err := c.Answer(m.Method(n))
+		a, err := c.Final(m.Method(n))
 		if err != nil {
 			v.t.Fatalf("answer %d: %v instead of %d", i+1, err, want)
 		}
 		if a.Status != want {
 			v.t.Errorf("answer %d: %d instead of %d: %s", i+1, a.Status, want, a.Body)
 		}
-		if a.Status < 200 {
-			continue
-		}
-		id := fmt.Sprintf("%s-%d", prefix, n)
+		id := fmt.Sprintf("%s-%d", v.prefix, n)
 		n++
 		if a.Status != 200 {
 			continue
@@ -157,10 +139,10 @@ func (v *victim) answers(c *Client, m *Message, prefix string) {
 }
 
 // after uses what the attacker used: its connection, if that lives on, and the connection to the origin.
-func (v *victim) after(c *Client, end, prefix string) {
+func (v *victim) after(c *Client, end string) {
 	v.t.Helper()
 	if end == "keep" {
-		v.get(c, prefix+"-same")
+		v.get(c, v.prefix+"-same")
 	} else if err := c.Closed(); err != nil {
 		v.t.Errorf("the gateway keeps the connection: %v", err)
 	}
@@ -169,8 +151,8 @@ func (v *victim) after(c *Client, end, prefix string) {
 		v.t.Fatal(err)
 	}
 	defer other.Close()
-	v.get(other, prefix+"-other")
-	v.get(other, prefix+"-again")
+	v.get(other, v.prefix+"-other")
+	v.get(other, v.prefix+"-again")
 }
 
 func (v *victim) get(c *Client, id string) {
@@ -186,8 +168,8 @@ func (v *victim) get(c *Client, id string) {
 func (v *victim) balance() {
 	v.t.Helper()
 	got, breaches := v.origin.Take()
-	if !slices.Equal(got, v.meant) {
-		v.t.Errorf("the origin got %q instead of %q", got, v.meant)
+	if !slices.Equal(ids(got), v.meant) {
+		v.t.Errorf("the origin got %q instead of %q", ids(got), v.meant)
 	}
 	for _, b := range breaches {
 		v.t.Error(b)

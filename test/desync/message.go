@@ -16,7 +16,7 @@ import (
 //	-- NAME = STATUS... END --
 //
 // The statuses are those the client sees, in order. END is "keep", the connection goes on; "close", the gateway closes
-// it; or "cut", the client sends no more, and only then it closes. The text below is what is sent. A line ends in CR LF
+// it; or "cut", it waits for more, and closes when the client sends no more. Interim answers do not count. The text below is what is sent. A line ends in CR LF
 // unless a \ is its last character. \r \n \t \0 \\ \xHH stand for bytes and {c*N} for N times c; {1}, {2} … are the ids of
 // the requests that are meant.
 type Message struct {

@@ -23,6 +23,7 @@ const tabu = "evil"
 // Request is one the origin has read to its end, or has answered early.
 type Request struct {
 	ID   string // the last segment of the path
+	Conn int    // the connection it came on
 	Head *head
 	Body []byte
 }
@@ -31,6 +32,7 @@ type Request struct {
 //
 //	/early/ID   is answered before its body is read
 //	/leave/ID   is answered before its body is read, and the connection closed
+//	/bad/ID     is answered as Misbehave says
 type Origin struct {
 	listener net.Listener
 	serving  sync.WaitGroup
@@ -38,8 +40,10 @@ type Origin struct {
 	mu       sync.Mutex
 	open     map[net.Conn]bool
 	closed   bool
+	accepted int
 	requests []Request
 	breaches []string
+	bad      func(c net.Conn, id string) (goOn bool)
 }
 
 // NewOrigin listens on a free port of the loopback interface.
@@ -68,16 +72,28 @@ func (o *Origin) Close() {
 	o.serving.Wait()
 }
 
-// Take returns what has come since the last call: the ids of the whole requests, in order, and whatever was not as it must be.
-func (o *Origin) Take() (ids, breaches []string) {
+// Misbehave sets what becomes of the bad requests, until it is called again.
+func (o *Origin) Misbehave(bad func(c net.Conn, id string) (goOn bool)) {
+	o.mu.Lock()
+	o.bad = bad
+	o.mu.Unlock()
+}
+
+// Take returns what has come since the last call: the whole requests, in order, and whatever was not as it must be.
+func (o *Origin) Take() (requests []Request, breaches []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, r := range o.requests {
+	requests, breaches = o.requests, o.breaches
+	o.requests, o.breaches = nil, nil
+	return requests, breaches
+}
+
+// ids are those of some requests.
+func ids(requests []Request) (ids []string) {
+	for _, r := range requests {
 		ids = append(ids, r.ID)
 	}
-	breaches = o.breaches
-	o.requests, o.breaches = nil, nil
-	return ids, breaches
+	return ids
 }
 
 func (o *Origin) accept() {
@@ -91,9 +107,11 @@ func (o *Origin) accept() {
 			c.Close()
 		}
 		o.open[c] = true
+		o.accepted++
+		number := o.accepted
 		o.mu.Unlock()
 		o.serving.Go(func() {
-			o.serve(c)
+			o.serve(c, number)
 			c.Close()
 			o.mu.Lock()
 			delete(o.open, c)
@@ -102,7 +120,7 @@ func (o *Origin) accept() {
 	}
 }
 
-func (o *Origin) serve(c net.Conn) {
+func (o *Origin) serve(c net.Conn, number int) {
 	r := bufio.NewReader(c)
 	for {
 		h, err := readHead(r)
@@ -112,18 +130,18 @@ func (o *Origin) serve(c net.Conn) {
 			}
 			return
 		}
-		if !o.one(c, r, h) {
+		if !o.one(c, number, r, h) {
 			return
 		}
 	}
 }
 
 // one reads a request behind its head and answers it; false: the connection is done with.
-func (o *Origin) one(c net.Conn, r *bufio.Reader, h *head) bool {
+func (o *Origin) one(c net.Conn, number int, r *bufio.Reader, h *head) bool {
 	kind, id := o.judge(h)
 	early := kind == "early" || kind == "leave"
 	if early {
-		o.record(id, h, nil)
+		o.record(Request{id, number, h, nil})
 		if o.answer(c, h, id) != nil || kind == "leave" {
 			return false
 		}
@@ -141,13 +159,23 @@ func (o *Origin) one(c net.Conn, r *bufio.Reader, h *head) bool {
 	if early {
 		return true
 	}
-	o.record(id, h, body)
+	o.record(Request{id, number, h, body})
+	if kind == "bad" {
+		return o.misbehave(c, id)
+	}
 	return o.answer(c, h, id) == nil
 }
 
-func (o *Origin) record(id string, h *head, body []byte) {
+func (o *Origin) misbehave(c net.Conn, id string) bool {
 	o.mu.Lock()
-	o.requests = append(o.requests, Request{id, h, body})
+	bad := o.bad
+	o.mu.Unlock()
+	return bad != nil && bad(c, id)
+}
+
+func (o *Origin) record(r Request) {
+	o.mu.Lock()
+	o.requests = append(o.requests, r)
 	o.mu.Unlock()
 }
 

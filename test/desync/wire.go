@@ -51,7 +51,8 @@ func (h *head) one(name string) string {
 	return ""
 }
 
-var fieldLine = regexp.MustCompile("^([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([\\t -~\\x80-\\xff]*)$")
+// A value may hold bytes beyond ASCII, which are no runes: what it may not hold is named instead.
+var fieldLine = regexp.MustCompile("^([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([^\\x00-\\x08\\x0a-\\x1f\\x7f]*)$")
 
 // readHead returns io.EOF only if the stream ended before the head began.
 func readHead(r *bufio.Reader) (*head, error) {

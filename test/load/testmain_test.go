@@ -31,7 +31,7 @@ func eventually(t *testing.T, condition func() bool, report func() string) {
 	t.Helper()
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
-	for late := time.After(20 * time.Second); !condition(); {
+	for late := time.After(30 * time.Second); !condition(); {
 		select {
 		case <-again.C:
 		case <-late:

@@ -12,7 +12,7 @@ const (
 	atOnce    = 10
 	silents   = 3 // of each stage and way, all at once
 
-	// leftover is what the heap may have grown by at the end: some hundred bytes for each of the clients.
+	// leftover is what the heap may have grown by once idleTimeout has passed: some hundred bytes for each of the clients.
 	leftover = 2 << 20
 )
 
@@ -31,10 +31,12 @@ var ways = []way{
 	{name: "HTTP2 over TLS", listener: "secure", hasty: "hasty-secure", protocol: "h2", stages: http2Stages},
 }
 
+// x/net/http2 sets its idle timer anew while it closes the streams of a connection that broke off, after it has stopped
+// it. What the connection held, some 14 KiB, is held until that timer runs out; hence the short idleTimeout.
 const vanishedFrom = `
 listeners:
-  - {name: plain, address: "127.0.0.1:0"}
-  - {name: secure, address: "127.0.0.2:0", tls: {certificates: [{certFile: %[1]s, keyFile: %[2]s}]}}
+  - {name: plain, address: "127.0.0.1:0", limits: {idleTimeout: 2s}}
+  - {name: secure, address: "127.0.0.2:0", limits: {idleTimeout: 2s}, tls: {certificates: [{certFile: %[1]s, keyFile: %[2]s}]}}
   - {name: hasty, address: "127.0.0.3:0",
      limits: {headerTimeout: 300ms, idleTimeout: 300ms, stallTimeout: 300ms, streamIdleTimeout: 300ms}}
   - {name: hasty-secure, address: "127.0.0.4:0", tls: {certificates: [{certFile: %[1]s, keyFile: %[2]s}]},
@@ -55,6 +57,7 @@ func TestClientsThatVanish(t *testing.T) {
 	gateway := gatewaytest.Start(t, fmt.Sprintf(vanishedFrom, certFile, keyFile, origin.URL))
 	c := &crowd{origin: origin, gateway: gateway, trusting: trusting}
 	bare := takeHoldings(t)
+	c.meet(t)
 	c.visit(t, 1) // so that what is made once has been made
 	c.before = c.settled(t, bare)
 	heap := takeSample().heap
@@ -63,11 +66,10 @@ func TestClientsThatVanish(t *testing.T) {
 		c.fallSilent(t)
 		c.nothingLeft(t)
 	})
-	after := takeSample().heap
+	var after uint64
+	eventually(t, func() bool { after = takeSample().heap; return after <= heap+leftover },
+		func() string { return fmt.Sprintf("the heap grew from %d to %d bytes", heap, after) })
 	t.Logf("%d clients vanished; heap %d KiB, at the end %d KiB", c.vanished.Load(), heap>>10, after>>10)
-	if after > heap+leftover {
-		t.Errorf("the heap grew from %d to %d bytes", heap, after)
-	}
 }
 
 // visit lets n clients leave at every stage by a FIN, and n by a reset.

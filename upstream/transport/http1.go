@@ -70,14 +70,18 @@ var details = map[failure.Kind]string{
 	failure.HTTPUpgradeFailed:      "The service switched to a protocol that was not asked for.",
 }
 
-// explained is the engine's failure in words.
+// explained is the engine's failure in words. What others have said is passed on.
 func explained(err error) *failure.Error {
-	f := *failure.From(err)
-	if f.Detail == "" && f.Source == failure.Upstream {
-		f.Detail = details[f.Kind]
+	f := failure.From(err)
+	switch {
+	case f.Detail != "" || f.Source != failure.Upstream:
+		return f
+	case f.Kind == failure.ConnectionLimitReached:
+		return full(details[f.Kind], f.Err)
+	case f.Kind == failure.ConnectionTerminated && isAlert(f.Err): // with TLS 1.3 a refused client certificate is told only now
+		return handshakeFailure(f.Err)
 	}
-	if f.Kind == failure.ConnectionLimitReached && f.Header == nil {
-		f.Header = http.Header{"Retry-After": {"1"}}
-	}
-	return &f
+	own := *f
+	own.Detail = details[f.Kind]
+	return &own
 }

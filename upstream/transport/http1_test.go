@@ -33,7 +33,7 @@ func TestAnswersThatDoNotBegin(t *testing.T) {
 	}{
 		{"closed before the head", saysRaw(""), failure.ConnectionTerminated},
 		{"reset before the head", func(c net.Conn) { readHead(bufio.NewReader(c)); resets(c) }, failure.ConnectionTerminated},
-		{"closed within the head", saysRaw("HTTP/1.1 200 OK\r\nA: b\r\n"), failure.ConnectionTerminated},
+		{"closed within the head", saysRaw("HTTP/1.1 200 OK\r\nA: b\r\n"), failure.HTTPResponseIncomplete},
 		{"garbage", saysRaw("SSH-2.0-OpenSSH\r\n\r\n"), failure.HTTPProtocolError},
 		{"malformed field", saysRaw("HTTP/1.1 200 OK\r\nno colon\r\n\r\n"), failure.HTTPProtocolError},
 		{"two lengths", saysRaw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), failure.HTTPProtocolError},
@@ -49,20 +49,23 @@ func TestAnswersThatDoNotBegin(t *testing.T) {
 }
 
 func TestAnswersThatBreakOff(t *testing.T) {
-	for name, text := range map[string]string{
-		"length":  "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345",
-		"chunked": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n",
-		"chunk":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n12345",
-		"no size": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\nzz\r\n",
+	for _, c := range []struct {
+		name, text string
+		kind       failure.Kind
+	}{
+		{"length", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345", failure.HTTPResponseIncomplete},
+		{"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n", failure.HTTPResponseIncomplete},
+		{"chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n12345", failure.HTTPResponseIncomplete},
+		{"no size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\nzz\r\n", failure.HTTPProtocolError},
 	} {
-		t.Run(name, func(t *testing.T) {
-			res := mustTrip(t, newTransport(t, Options{Address: raw(t, saysRaw(text))}), get(t))
+		t.Run(c.name, func(t *testing.T) {
+			res := mustTrip(t, newTransport(t, Options{Address: raw(t, saysRaw(c.text))}), get(t))
 			defer res.Body.Close()
 			got, err := io.ReadAll(res.Body)
 			if string(got) != "12345" {
 				t.Errorf("read %q", got)
 			}
-			wantFailure(t, err, failure.HTTPResponseIncomplete, false)
+			wantFailure(t, err, c.kind, false)
 		})
 	}
 }
@@ -82,7 +85,11 @@ func TestSilenceEndsWithTheContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-arrived; cancel() }()
 		_, err := newTransport(t, Options{Address: address, HTTP2: http2}).RoundTrip(ctx, get(t))
-		wantFailure(t, err, failure.HTTPResponseTimeout, false)
+		if http2 {
+			wantFailure(t, err, failure.HTTPResponseTimeout, false)
+		} else if f := failure.From(err); f.Kind != failure.ClientGone || f.Source != failure.Client {
+			t.Errorf("%v, want client_gone", err)
+		}
 	}
 }
 
@@ -104,7 +111,7 @@ func TestTheRequestAsWritten(t *testing.T) {
 	r.URL.Opaque, r.URL.RawQuery, r.Host = "/a%2Fb//", "q=%zz;&", "orders.test"
 	r.Header = http.Header{"Te": {"trailers"}, "X-Twice": {"1", "2"}}
 	mustTrip(t, newTransport(t, Options{Address: address}), &Trip{Request: r}).Body.Close()
-	want := "GET /a%2Fb//?q=%zz;& HTTP/1.1\r\nHost: orders.test\r\nConnection: te\r\nTe: trailers\r\nX-Twice: 1\r\nX-Twice: 2\r\n\r\n"
+	want := "GET /a%2Fb//?q=%zz;& HTTP/1.1\r\nHost: orders.test\r\nConnection: te\r\nTE: trailers\r\nX-Twice: 1\r\nX-Twice: 2\r\n\r\n"
 	if text := <-got; text != want {
 		t.Errorf("sent %q,\nwant %q", text, want)
 	}
@@ -144,8 +151,8 @@ func TestStaleConnections(t *testing.T) {
 	address := raw(t, func(c net.Conn) {
 		r := bufio.NewReader(c)
 		if readHead(r) == nil {
-			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			served.Add(1)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		}
 		readHead(r) // the second request is read, and closed upon
 	})
@@ -246,9 +253,9 @@ func TestUpgrade(t *testing.T) {
 		t.Fatalf("%q %v", buf, err)
 	}
 	// The tunnel holds its connection until it is closed.
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err := tr.RoundTrip(ctx, get(t))
+	late := get(t)
+	late.AnswerBy = time.Now()
+	_, err := tr.RoundTrip(t.Context(), late)
 	wantFailure(t, err, failure.ConnectionLimitReached, true)
 	tunnel.Close()
 	mustTrip(t, tr, upgrade(t)).Body.Close()

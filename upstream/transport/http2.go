@@ -73,8 +73,11 @@ func (t *http2Transport) RoundTrip(ctx context.Context, trip *Trip) (*http.Respo
 			return res, nil
 		}
 		if late || w.tries == unusableTries || ctx.Err() != nil || !says(err, unusable) {
-			cancel()
+			defer cancel() // not before the failure is named, which asks ctx
 			return nil, tripFailure(ctx, err, w.phase())
+		}
+		if b, ok := trip.Request.Body.(interface{ Reopen() }); ok { // x/net has closed it
+			b.Reopen()
 		}
 		clock = newClock(trip.AnswerBy, cancel)
 		r.Body = clock.pausedBy(trip.Request.Body)

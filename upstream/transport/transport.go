@@ -33,7 +33,9 @@ type Transport interface {
 
 // Trip is one request on its way to an endpoint, and what there is to say of the way beside the answer.
 type Trip struct {
-	Request *http.Request                        // its URL has scheme and host; a nil User-Agent value may be added to its Header
+	// Request has a URL with scheme and host. A nil User-Agent may be added to its Header. Close of its Body must wake a
+	// Read; a Body that is closed for good then has no method Reopen.
+	Request *http.Request
 	Inform  func(status int, header http.Header) // is given 1xx answers, except 100 and 101; never after RoundTrip has returned; may be nil
 	// AnswerBy is when the head of the answer must have come; zero: no limit. While the request's body is awaited from the
 	// client it is the client's time that runs, not the service's: what was left then is counted from the body's end.
