@@ -54,6 +54,10 @@ bench: build ## CPU, memory and latency beside nginx and haproxy in one run; CAS
 microbench: ## the Go benchmarks and their allocations; BENCH=regexp picks some
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
+.PHONY: conformance
+conformance: ## gRPC interoperability and h2spec, against docs/conformance.md
+	cd test/interop && go test -v -count=1 -timeout 10m ./...
+
 .PHONY: generate
 generate: ## configuration reference and schema comments, from the Go types
 	go generate ./...
@@ -72,7 +76,7 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 
 .PHONY: cover
 cover: packages ## statement coverage of the data plane, at least 85 %
-	go test -coverprofile cover.out -coverpkg "$$(go list $(DATAPLANE) | paste -sd,)" ./...
+	go test -short -timeout 10m -coverprofile cover.out -coverpkg "$$(go list $(DATAPLANE) | paste -sd,)" ./... | sed 's/\tcoverage: .*//'
 	@go tool cover -func cover.out | awk '/^total:/ { sub("%", "", $$3); print "data plane: " $$3 " % of statements"; exit ($$3 < $(MINCOVER)) }'
 
 # The tests paste the demo's commands into a shell (curl), make certificates the way docs/ says (openssl), and the race

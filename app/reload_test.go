@@ -334,6 +334,39 @@ func TestRenewedCertificateIsPickedUp(t *testing.T) {
 	}
 }
 
+// A configuration that was refused for a file that is missing comes into force when the file comes.
+func TestMissingFileThatComesIsPickedUp(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	certFile, keyFile, name := filepath.Join(elsewhere, "a.crt"), filepath.Join(elsewhere, "a.key"), filepath.Join(dir, "sluice.yaml")
+	cert, key := certificate(t, 1)
+	write(t, certFile, cert)
+	write(t, name, []byte(says("old")))
+	g := newRig(t, file.New(name))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
+	until(t, "the gateway listens", func() bool { return g.Address("public") != "" })
+
+	write(t, name, []byte(strings.Replace(says("new"), `:0"}]`,
+		fmt.Sprintf(`:0", tls: {certificates: [{certFile: %s, keyFile: %s}]}}]`, certFile, keyFile), 1)))
+	until(t, "the missing key is told", func() bool { return strings.Contains(g.log.String(), "cannot read the file") })
+	write(t, keyFile, key)
+	until(t, "TLS is spoken", func() bool { return speaksTLS(g.Address("public")) })
+
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func speaksTLS(address string) bool {
+	c, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, ServerName: "api.test"})
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
 func serial(t *testing.T, address string) int64 {
 	t.Helper()
 	c, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, ServerName: "api.test"})

@@ -153,7 +153,7 @@ func (a *App) drain() {
 
 	a.status.Draining()
 	a.Log.Info("draining", "delay", a.DrainDelay.String(), "timeout", a.DrainTimeout.String())
-	time.Sleep(a.DrainDelay)
+	time.Sleep(a.DrainDelay) // who cannot wait sends the second signal, which ends the process
 
 	ctx, cancel := context.WithTimeout(context.Background(), a.DrainTimeout)
 	defer cancel()

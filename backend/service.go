@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -59,7 +60,11 @@ func grpcTimeout(h http.Header) time.Duration {
 	if err != nil {
 		return 0
 	}
-	return time.Duration(n) * grpcUnits[unit]
+	limit := grpcUnits[unit]
+	if limit > 0 && time.Duration(n) > math.MaxInt64/limit {
+		return math.MaxInt64
+	}
+	return time.Duration(n) * limit
 }
 
 var grpcUnits = [256]time.Duration{

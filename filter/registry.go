@@ -4,19 +4,17 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/store"
 	"github.com/sluice-gateway/sluice/telemetry"
 )
 
 // Env is what the gateway lends to a filter while it is built.
 type Env struct {
-	Scope     string              // where the filter stands: "", "listener/NAME" or "route/NAME"; counters belong to it
-	Name      string              // the filter's name, with its ordinal in the scope if it repeats: rateLimit, rateLimit#2
-	Route     string              // the route's name; empty above a route
-	Limiter   store.Limiter       // counters that outlive a reload
-	Metrics   *telemetry.Metrics  // series that a filter may add to
-	Consumers *exchange.Directory // who may be named in settings
+	Scope   string             // where the filter stands: "", "listener/NAME" or "route/NAME"; counters belong to it
+	Name    string             // the filter's name, with its ordinal in the scope if it repeats: rateLimit, rateLimit#2
+	Route   string             // the route's name; empty above a route
+	Limiter store.Limiter      // counters that outlive a reload
+	Metrics *telemetry.Metrics // series that a filter may add to
 }
 
 // Type is one kind of filter: what the registry knows of a folder under filter/.

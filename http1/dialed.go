@@ -133,7 +133,7 @@ func (d *dialed) send(a *answer, o *outgoing, call *Call) error {
 	if err := s.write(o.head, nil, t.StallTimeout); err != nil {
 		return err
 	}
-	a.sender = &sender{sock: s, body: o.stream, length: o.length, trailer: o.trailer, stall: t.StallTimeout, done: make(chan struct{})}
+	a.sender = newSender(s, o, t.StallTimeout)
 	go a.sender.run()
 	return d.awaitBegun(a.sender, wait)
 }

@@ -4,8 +4,8 @@
 // One goroutine carries a request from the client's socket to the endpoint's and back; no channel hand-off, no helper
 // goroutine, and at best one read and one write on each side:
 //
-//	wait (no buffer held) → recv into a pooled block → parse → Handler → send to the endpoint → wait → recv → parse →
-//	head and first body bytes in one send to the client → wait
+//	wait (no buffer held) → recv into a pooled block → parse → Handler → send to the endpoint → wait →
+//	recv → parse → head and first body bytes in one send to the client → wait
 //
 // What makes it cheap is in three places. socket.go waits inside one syscall.RawConn.Read call, so that readiness is
 // never forgotten and no read is made only to learn that nothing is there; deadlines are armed late and corrected when

@@ -31,7 +31,8 @@ func rawConn(c net.Conn) syscall.RawConn {
 
 func recv(fd uintptr, p []byte) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM,
+			fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
 		if errno == 0 {
 			return int(n), 0
 		}
@@ -58,7 +59,8 @@ func sendOnce(fd uintptr, p, q []byte) (int, syscall.Errno) {
 	if len(p) == 0 {
 		p = q
 	}
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO,
+		fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
@@ -79,6 +81,7 @@ func sendBoth(fd uintptr, p, q []byte) (int, syscall.Errno) {
 // silent peeks: true while a read would have to wait.
 func silent(fd uintptr) bool {
 	var b [1]byte
-	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM,
+		fd, uintptr(unsafe.Pointer(&b)), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
 	return errno == syscall.EAGAIN
 }

@@ -38,11 +38,11 @@ var (
 	faultChunk         = malformed("The chunked body is malformed.")
 	faultChunkSize     = malformed("A chunk's size is malformed or too large.")
 	faultChunkExt      = malformed("Chunk extensions are malformed or too long.")
-	faultVersion       = &fault{status: http.StatusHTTPVersionNotSupported, detail: "Only HTTP/1.1 and HTTP/1.0 are spoken here."}
-	faultExpect        = &fault{status: http.StatusExpectationFailed, detail: "The only expectation understood is 100-continue."}
-	faultTargetTooLong = &fault{status: http.StatusRequestURITooLong, tooBig: true, detail: "The request target is too long."}
-	faultHeadTooBig    = &fault{status: http.StatusRequestHeaderFieldsTooLarge, tooBig: true, detail: "The header section is too large."}
-	faultManyFields    = &fault{status: http.StatusRequestHeaderFieldsTooLarge, tooBig: true, detail: "There are too many header fields."}
+	faultVersion       = &fault{http.StatusHTTPVersionNotSupported, false, "Only HTTP/1.1 and HTTP/1.0 are spoken here."}
+	faultExpect        = &fault{http.StatusExpectationFailed, false, "The only expectation understood is 100-continue."}
+	faultTargetTooLong = &fault{http.StatusRequestURITooLong, true, "The request target is too long."}
+	faultHeadTooBig    = &fault{http.StatusRequestHeaderFieldsTooLarge, true, "The header section is too large."}
+	faultManyFields    = &fault{http.StatusRequestHeaderFieldsTooLarge, true, "There are too many header fields."}
 )
 
 var blankLine = []byte("\r\n\r\n")

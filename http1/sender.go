@@ -24,6 +24,10 @@ type sender struct {
 	at       atomic.Int64  // the moment of that
 }
 
+func newSender(s *socket, o *outgoing, stall time.Duration) *sender {
+	return &sender{sock: s, body: o.stream, length: o.length, trailer: o.trailer, stall: stall, done: make(chan struct{})}
+}
+
 // run sends the body. A body that breaks off breaks the request off: the endpoint must never take it for whole. If it
 // is the endpoint that takes no more, there may be an answer that says why, so the connection stays.
 func (s *sender) run() {

@@ -6,6 +6,7 @@ package http1
 
 import (
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -67,7 +68,7 @@ func (o *outlet) splice(b *body) (done bool, err error) {
 	for b.left > 0 {
 		n := 0
 		err := b.await(func() (err error) {
-			n, err = b.in.sock.spliceIn(p.w, int(min(b.left, pipeBytes*4)), b.wait)
+			n, err = b.in.sock.spliceIn(p.w, int(min(b.left, pipeBytes)), b.wait)
 			return err
 		})
 		if n == 0 {
@@ -82,6 +83,7 @@ func (o *outlet) splice(b *body) (done bool, err error) {
 			return true, err
 		}
 		empty = true
+		runtime.Gosched() // a download is long, and the requests that wait behind it are short
 	}
 	return true, nil
 }
@@ -115,7 +117,8 @@ func (s *socket) spliceOut(pipe, n int, stall time.Duration) error {
 
 func splice(from, to uintptr, n int) (int, syscall.Errno) {
 	for {
-		k, _, errno := syscall.RawSyscall6(syscall.SYS_SPLICE, from, 0, to, 0, uintptr(n), unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
+		k, _, errno := syscall.RawSyscall6(syscall.SYS_SPLICE,
+			from, 0, to, 0, uintptr(n), unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
 		if errno == 0 {
 			return int(k), 0
 		}

@@ -12,7 +12,7 @@ const (
 	isToken  = 1 << iota // tchar, RFC 9110 section 5.6.2
 	isTarget             // what a request target may hold: visible ASCII but '#'
 	isPlain              // what a path holds that is its own decoding and its own encoding
-	isHost               // reg-name and port, RFC 3986 section 3.2.2, without comma (two hosts to some) and percent (another host to some)
+	isHost               // reg-name and port, RFC 3986 section 3.2.2, but no comma (two hosts to some) and no percent
 	isHex
 )
 

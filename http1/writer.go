@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"os"
 	"strconv"
 
@@ -371,6 +372,7 @@ func (o *outlet) put(q []byte) error {
 		if err != nil {
 			return err
 		}
+		runtime.Gosched() // as in splice
 	} else {
 		o.hold()
 		o.b = append(o.b, q...)

@@ -81,7 +81,23 @@ func malformed(r *http.Request) *failure.Error {
 			return failure.Request(http.StatusBadRequest, "The request target holds a character it must not.")
 		}
 	}
+	if r.RequestURI == "*" && r.Method != http.MethodOptions {
+		return failure.Request(http.StatusBadRequest, "The request target is malformed.")
+	}
+	if v := r.Header["Content-Length"]; len(v) > 1 || len(v) == 1 && !decimal(v[0]) {
+		return failure.Request(http.StatusBadRequest, "Content-Length is not one decimal number.")
+	}
 	return nil
+}
+
+// decimal reports whether s is a Content-Length. x/net takes one that is not for 0, and the body for none.
+func decimal(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 18
 }
 
 // coverage remembers for a connection the last host that was looked up in its certificate.

@@ -67,7 +67,6 @@ func (l *life) finish() {
 	x := l.x
 	duration := time.Since(x.Start)
 	status := l.status()
-	l.pipeline.Finish(x)
 
 	stats := l.listener.UnmatchedStats
 	if l.route != nil {
@@ -79,6 +78,7 @@ func (l *life) finish() {
 		record := l.record(status, duration)
 		log.Write(&record)
 	}
+	l.pipeline.Finish(x) // last: a filter that panics here must not cost the line in the log
 }
 
 // status is what the log says: the answer's, or 499 for a client that did not wait for it.

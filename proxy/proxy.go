@@ -193,6 +193,7 @@ func (l *life) end(ctx context.Context) {
 	defer l.release()
 	defer func() {
 		if p := recover(); p != nil { // a FinishFilter, or the writing of the 500 itself
+			l.server.Metrics.Panic()
 			l.server.Log.ErrorContext(ctx, "finishing a request panicked", "panic", p, "stack", string(debug.Stack()))
 		}
 	}()

@@ -67,7 +67,7 @@ route      order
 		{"a header and an address", []string{"GET", "/orders/7", "-H", "Host: API.test.", "-H", "x-beta: 1", "--client-ip", "10.1.2.3"},
 			"listener   public\nroute      order\n"},
 		{"only a header", []string{"POST", "/orders/7", "-H", "Host: api.test", "-H", "x-beta: 1", "--client-ip", "10.1.2.3"},
-			"end        split orders 9 : next 1\nservice    orders: 10.0.0.1:8080 (weight 2), 10.0.0.2:8080 (weight 1)\nservice    next: "},
+			"end        split orders 9 : next 1\nservice    orders: http://10.0.0.1:8080 (weight 2), http://10.0.0.2:8080 (weight 1)\nservice    next: unix:/run/next.sock (weight 1)\n"},
 		{"filters", []string{"GET", "http://api.test/orders/7"}, `filters    Respond       compress           from top
            Admit         rateLimit          from route/order
            Transform     rewrite            from route/order
@@ -102,7 +102,7 @@ func TestExplainJSON(t *testing.T) {
 		Listener: "public", Request: "GET http://api.test/orders/7", Canonical: "/orders/7", Outcome: "found",
 		Route: "order", Captures: map[string]string{"id": "7"}, End: "service orders",
 		Filters:  []explainedFilter{{"Respond", "compress", "top"}, {"Admit", "rateLimit", "route/order"}, {"Transform", "rewrite", "route/order"}},
-		Services: []explainedTarget{{"orders", []string{"10.0.0.1:8080 (weight 2)", "10.0.0.2:8080 (weight 1)"}}},
+		Services: []explainedTarget{{"orders", []string{"http://10.0.0.1:8080 (weight 2)", "http://10.0.0.2:8080 (weight 1)"}}},
 	}
 	if diff := cmp.Diff(want, e); diff != "" {
 		t.Errorf("(-want +have)\n%s", diff)

@@ -351,6 +351,28 @@ func TestOneChangeIsToldOnce(t *testing.T) {
 	}
 }
 
+// A file that was named counts while the configuration that names it cannot be read, and from before it is read on.
+func TestNamedFilesAreNotForgotten(t *testing.T) {
+	dir := t.TempDir()
+	name, certFile := write(t, filepath.Join(dir, "c.yaml"), listening("a")), write(t, filepath.Join(dir, "a.crt"), "one")
+	s := New(name)
+	names(s)
+	s.Also([]string{certFile})
+	write(t, name, "listeners: [")
+	names(s)
+	write(t, certFile, "two")
+	if !s.changed() {
+		t.Error("while the configuration is broken, a change of the certificate goes unseen")
+	}
+
+	names(s) // and before it is compiled, the certificate is renewed
+	write(t, certFile, "three")
+	s.Also([]string{certFile})
+	if !s.changed() {
+		t.Error("a change between reading the configuration and the certificate goes unseen")
+	}
+}
+
 // A file that is named may have no end.
 func TestReadFileIsBounded(t *testing.T) {
 	name := write(t, filepath.Join(t.TempDir(), "big"), "")

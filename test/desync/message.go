@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +17,7 @@ import (
 //	-- NAME = STATUS... END --
 //
 // The statuses are those the client sees, in order. END is "keep", the connection goes on; "close", the gateway closes
-// it; or "cut", it waits for more, and closes when the client sends no more. Interim answers do not count. The text below is what is sent. A line ends in CR LF
+// it; "either", it may do one or the other; or "cut", it waits for more, and closes when the client sends no more. Interim answers do not count. The text below is what is sent. A line ends in CR LF
 // unless a \ is its last character. \r \n \t \0 \\ \xHH stand for bytes and {c*N} for N times c; {1}, {2} … are the ids of
 // the requests that are meant.
 type Message struct {
@@ -66,7 +67,7 @@ func parseMessage(file string, f txtar.File) (Message, error) {
 		}
 		m.Statuses = append(m.Statuses, status)
 	}
-	if m.End != "keep" && m.End != "close" && m.End != "cut" {
+	if !slices.Contains([]string{"keep", "close", "either", "cut"}, m.End) {
 		return Message{}, fmt.Errorf("%q is no end", m.End)
 	}
 	var err error

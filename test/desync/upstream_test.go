@@ -280,31 +280,36 @@ func (m *misdeed) audit(t *testing.T, origin *Origin, i int) {
 	}
 }
 
-// TestUpstreamSpeaksLater has the origin send an answer nobody asked for on a connection that waits in the pool.
+// TestUpstreamSpeaksLater has the origin send an answer that nobody asked for, on a connection that is back in the pool,
+// and then say no more: whoever used that connection would take it for its own.
 func TestUpstreamSpeaksLater(t *testing.T) {
+	const rounds = 100
 	origin := newOrigin(t)
 	gateway := gatewaytest.Start(t, fmt.Sprintf(wronged, origin.Addr()))
-	answered := make(chan struct{})
-	said := make(chan struct{})
-	origin.Misbehave(func(c net.Conn, id string) bool {
-		_, _ = io.WriteString(c, strings.ReplaceAll(sized+"abcd$", "ID", id))
-		<-answered
-		_, _ = io.WriteString(c, second)
-		close(said)
-		return true
-	})
 	c, err := Dial(gateway.Addr("plain"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	m := misdeed{want: 200}
-	m.provoke(t, c, "bad-0")
-	close(answered)
-	<-said
-	// A POST: of a GET, which it may repeat, the gateway does not look at a connection that was used a moment ago.
-	for _, id := range []string{"next-0", "again-0"} {
-		m.ask(t, c, "POST", "/"+id, id)
+	for i := range rounds {
+		answered, said := make(chan struct{}), make(chan struct{})
+		origin.Misbehave(func(c net.Conn, id string) bool {
+			_, _ = io.WriteString(c, strings.ReplaceAll(sized+"abcd$", "ID", id))
+			<-answered
+			_, _ = io.WriteString(c, second)
+			close(said)
+			_, _ = io.Copy(io.Discard, c)
+			return false
+		})
+		m := misdeed{want: 200}
+		m.ask(t, c, "GET", fmt.Sprintf("/bad/bad-%d", i), fmt.Sprintf("bad-%d", i))
+		close(answered)
+		<-said
+		for _, next := range []string{"next", "again"} {
+			if err := c.Get(fmt.Sprintf("%s-%d", next, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.audit(t, origin, i)
 	}
-	m.audit(t, origin, 0)
 }

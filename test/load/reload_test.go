@@ -30,6 +30,10 @@ const (
 	// with requests, and a reload's waiting ends with the drain timeout; a leak of one a reload shows at the full length.
 	moreGoroutines = 40
 	moreHeap       = 4 << 20 // and a quarter of the first
+
+	// A short run on a busy machine is still warming up at its end: buffers of 200 WebSockets, of connections, of pools.
+	fewSamples    = 10 // in a third
+	moreWhileCold = 24 << 20
 )
 
 // TestReloadUnderLoad reloads twice a second while clients of every protocol are served: no request may fail or get
@@ -313,7 +317,11 @@ func checkFlat(t *testing.T, samples []sample) {
 	if last.goroutines > first.goroutines+moreGoroutines {
 		t.Errorf("goroutines grew from %d to %d", first.goroutines, last.goroutines)
 	}
-	if last.heap > first.heap+first.heap/4+moreHeap {
+	allowed := first.heap + first.heap/4 + moreHeap
+	if third < fewSamples {
+		allowed += moreWhileCold
+	}
+	if last.heap > allowed {
 		t.Errorf("the heap grew from %d to %d bytes", first.heap, last.heap)
 	}
 }

@@ -30,15 +30,16 @@ type gateway struct {
 	client     http.Client
 }
 
-func startGateway(dir string, text func(string, int) string) (*gateway, error) {
+func startGateway(dir, binary string, text func(string, int) string) (*gateway, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
 	g := &gateway{address: address, file: filepath.Join(dir, "sluice.yaml"), text: text, client: http.Client{Timeout: patience}}
-	binary := filepath.Join(dir, "sluice")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/sluice-gateway/sluice/cmd/sluice").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build: %w\n%s", err, out)
+	if binary == "" {
+		if binary, err = build(dir); err != nil {
+			return nil, err
+		}
 	}
 	if err := replace(g.file, text(address, 0)); err != nil {
 		return nil, err
@@ -55,6 +56,15 @@ func startGateway(dir string, text func(string, int) string) (*gateway, error) {
 	}
 	fmt.Printf("from the start of the program to the first answer: %.0f ms\n", ms(time.Since(began)))
 	return g, nil
+}
+
+func build(dir string) (binary string, err error) {
+	binary = filepath.Join(dir, "sluice")
+	out, err := exec.Command("go", "build", "-o", binary, "github.com/sluice-gateway/sluice/cmd/sluice").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return binary, nil
 }
 
 func (g *gateway) stop() {

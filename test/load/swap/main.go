@@ -22,6 +22,7 @@ import (
 type options struct {
 	routes, rate, pairs int
 	window, every       time.Duration
+	binary              string
 }
 
 func main() {
@@ -31,6 +32,7 @@ func main() {
 	flag.IntVar(&o.pairs, "pairs", 5, "`windows` of each kind")
 	flag.DurationVar(&o.window, "window", 6*time.Second, "length of one window")
 	flag.DurationVar(&o.every, "every", time.Second, "from one swap to the next")
+	flag.StringVar(&o.binary, "binary", "", "`file` of a gateway that has been built; one is built if it is left out")
 	flag.Parse()
 	if err := measure(o); err != nil {
 		fmt.Fprintln(os.Stderr, "swap:", err)
@@ -53,7 +55,7 @@ func measure(o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	g, err := startGateway(dir, func(address string, generation int) string {
+	g, err := startGateway(dir, o.binary, func(address string, generation int) string {
 		return configuration(routes, address, origin.URL, generation)
 	})
 	if err != nil {
