@@ -6,7 +6,6 @@ package http1
 
 import (
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -68,7 +67,7 @@ func (o *outlet) splice(b *body) (done bool, err error) {
 	for b.left > 0 {
 		n := 0
 		err := b.await(func() (err error) {
-			n, err = b.in.sock.spliceIn(p.w, int(min(b.left, pipeBytes)), b.wait)
+			n, err = b.in.sock.spliceIn(p.w, int(min(b.left, 4*pipeBytes)), b.wait)
 			return err
 		})
 		if n == 0 {
@@ -83,7 +82,6 @@ func (o *outlet) splice(b *body) (done bool, err error) {
 			return true, err
 		}
 		empty = true
-		runtime.Gosched() // a download is long, and the requests that wait behind it are short
 	}
 	return true, nil
 }

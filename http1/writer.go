@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"runtime"
 	"os"
 	"strconv"
 
@@ -372,7 +371,6 @@ func (o *outlet) put(q []byte) error {
 		if err != nil {
 			return err
 		}
-		runtime.Gosched() // as in splice
 	} else {
 		o.hold()
 		o.b = append(o.b, q...)
