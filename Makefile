@@ -76,7 +76,7 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 
 .PHONY: cover
 cover: packages ## statement coverage of the data plane, at least 85 %
-	go test -short -timeout 10m -coverprofile cover.out -coverpkg "$$(go list $(DATAPLANE) | paste -sd,)" ./... | sed 's/\tcoverage: .*//'
+	go test -short -timeout 10m -coverprofile cover.out -coverpkg "$$(go list $(DATAPLANE) | paste -sd,)" ./... | sed -E 's/(^|\t)coverage: .*//'
 	@go tool cover -func cover.out | awk '/^total:/ { sub("%", "", $$3); print "data plane: " $$3 " % of statements"; exit ($$3 < $(MINCOVER)) }'
 
 # The tests paste the demo's commands into a shell (curl), make certificates the way docs/ says (openssl), and the race

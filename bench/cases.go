@@ -195,7 +195,7 @@ end`, routes))
 func routesConfig(r *rig) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "listeners: [{name: plain, address: %q, protocols: [http1]}]\n", r.Plain)
-	fmt.Fprintf(&b, "services: [{name: origin, endpoints: [{url: %q}]}]\n", "http://"+r.Origin)
+	fmt.Fprintf(&b, "services: [{name: origin, endpoints: [{url: %q}], connections: {max: 4096, maxIdle: 1024}}]\n", "http://"+r.Origin)
 	b.WriteString("telemetry: {accessLog: off}\nadmin: off\nroutes:\n")
 	for i := range routes {
 		fmt.Fprintf(&b, "  - {name: r%d, match: {path: \"/team-%d/items/{id}\"}, service: origin}\n", i, i)

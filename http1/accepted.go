@@ -20,7 +20,7 @@ import (
 // How long a goroutine waits for the next request before the connection is parked: shortly as long as the client has
 // not shown that it sends one request after another.
 const (
-	parkSoon  = moment(30 * time.Millisecond)
+	parkSoon  = moment(500 * time.Millisecond)
 	parkLate  = moment(2 * time.Second)
 	busyAfter = 4 // requests
 )

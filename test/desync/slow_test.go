@@ -73,7 +73,7 @@ func TestSlowClients(t *testing.T) {
 		crowd, open, full>>10, empty>>10, float64(full-empty)/1024/float64(crowd))
 	t.Logf("others: quiet p50 %v p99 %v max %v; beside the slow p50 %v p99 %v max %v; p99 ratio %.2f", quiet.at(50), quiet.at(99),
 		quiet.at(100), busy.at(50), busy.at(99), busy.at(100), float64(busy.at(99))/float64(quiet.at(99)))
-	if full-empty > crowd*slowCost+(32<<20) {
+	if !underRace && full-empty > crowd*slowCost+(32<<20) {
 		t.Errorf("%d slow connections hold %d KiB", crowd, (full-empty)>>10)
 	}
 	s.leave()

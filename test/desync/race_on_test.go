@@ -1,0 +1,5 @@
+//go:build race
+
+package desync
+
+const underRace = true
