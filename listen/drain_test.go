@@ -30,6 +30,7 @@ func TestDrainFinishesWhatIsOpen(t *testing.T) {
 		if status, _ := get(t, c, url); status != 200 {
 			t.Fatal(status)
 		}
+		eventually(t, "no request is open", func() bool { return u.proxy.busy.Load() == 0 })
 		type result struct {
 			res *http.Response
 			err error
