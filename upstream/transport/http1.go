@@ -10,12 +10,10 @@ import (
 	"github.com/sluice-gateway/sluice/http1"
 )
 
-// What the service's side of a connection may keep us waiting. They are the defaults of a listener's stallTimeout and
-// streamIdleTimeout: an endpoint serves listeners with different limits, and has its own connections.
-const (
-	stallTimeout      = 30 * time.Second
-	streamIdleTimeout = 10 * time.Minute
-)
+// stallTimeout is how long a service may send nothing of an answer's body that it owes: the default of a listener's limit of
+// that name, since an endpoint serves listeners with different ones. Streams that may be silent have no limit here; the
+// writer to the client holds them to its listener's streamIdleTimeout.
+const stallTimeout = 30 * time.Second
 
 // http1Transport speaks HTTP/1.1 by our own engine, whose pool has the bounds and the queue.
 type http1Transport struct{ pool http1.Transport }
@@ -24,7 +22,7 @@ func newHTTP1(o Options) *http1Transport {
 	d := newDialer(o)
 	t := &http1Transport{pool: http1.Transport{
 		MaxConns: o.Max, MaxIdle: o.MaxIdle, Pending: o.Pending,
-		IdleTimeout: o.IdleTimeout, StallTimeout: stallTimeout, StreamIdleTimeout: streamIdleTimeout,
+		IdleTimeout: o.IdleTimeout, StallTimeout: stallTimeout,
 		HeaderBytes: maxHeaderBytes,
 	}}
 	t.pool.Dial = func(ctx context.Context) (net.Conn, error) {
