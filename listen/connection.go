@@ -268,11 +268,3 @@ func prefaceBegins(seen []byte) bool { return bytes.HasPrefix([]byte(http2.Clien
 func prefaceDecided(seen []byte) bool {
 	return len(seen) == len(http2.ClientPreface) || !prefaceBegins(seen)
 }
-
-// reset closes the connection so that the client cannot take it for an end: with RST, and without TLS's close_notify.
-func (c *connection) reset() {
-	if tcp, ok := c.raw.(*net.TCPConn); ok {
-		tcp.SetLinger(0)
-	}
-	c.raw.Close()
-}

@@ -37,7 +37,7 @@ func (l *life) limitBody() {
 	if l.route != nil {
 		limit = l.route.BodyBytes
 	}
-	if isGRPC(in.Header) || upgradeToken(in) != "" {
+	if isGRPC(in.Header) || exchange.UpgradeToken(in) != "" {
 		limit = 0
 	}
 	l.body = &requestBody{ReadCloser: in.Body, limit: limit, declared: in.ContentLength}
@@ -149,7 +149,3 @@ func isGRPC(h http.Header) bool {
 	t := first(h, "Content-Type")
 	return strings.HasPrefix(t, grpc) && (len(t) == len(grpc) || t[len(grpc)] == '+' || t[len(grpc)] == ';')
 }
-
-// upgradeToken is the protocol an HTTP/1.1 request asks to switch to. More than one offer is none: we would have to
-// choose for the service.
-func upgradeToken(in *http.Request) string { return exchange.UpgradeToken(in) }
