@@ -58,6 +58,7 @@ type App struct {
 func New(o Options) *App {
 	a := &App{Options: o, listeners: make(map[string]*listen.Listener), limiter: memory.New(0)}
 	a.metrics = telemetry.NewMetrics(a.live)
+	a.metrics.SetEvents(telemetry.NewEvents(o.Log))
 	a.proxy = &proxy.Server{Snapshots: &a.snapshots, Metrics: a.metrics, Log: o.Log}
 	a.stopped, a.stop = context.WithCancel(context.Background())
 	return a

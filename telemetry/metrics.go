@@ -29,8 +29,15 @@ type Metrics struct {
 	reloads      struct{ success, failure Counter }
 	panics       Counter
 	linesDropped Counter // of the access log
-	limits       rateLimits
 	handler      http.Handler
+	events       *Events
+
+	limits      perRoute[RateLimitSeries]
+	throttles   perRoute[ThrottleSeries]
+	concurrency perRoute[ConcurrencySeries]
+	faults      perRoute[FaultSeries]
+	mirrors     perRoute[MirrorSeries]
+	sheds       perRoute[ShedSeries]
 }
 
 // maxScrapes bounds the scrapes answered at once; those beyond it are told 503.
@@ -64,17 +71,20 @@ func (m *Metrics) Reload(ok bool) {
 	}
 }
 
+// SetEvents says which event log belongs to the process: the metrics count its entries, by kind, and whoever is given
+// the metrics finds it. It is called before anybody else uses m.
+func (m *Metrics) SetEvents(e *Events) { m.events = e }
+
+// Events is the event log of the process, or nil, which keeps nothing.
+func (m *Metrics) Events() *Events {
+	if m == nil {
+		return nil
+	}
+	return m.events
+}
+
 // Panic counts a panic caught while serving a request.
 func (m *Metrics) Panic() { m.panics.Inc() }
-
-// RateLimit gives the series of a route's rate limits, the same one to all who ask while any of them keeps it; an empty
-// route stands for the limits above routes. Nil metrics give a series that nobody sees.
-func (m *Metrics) RateLimit(route string) *RateLimitSeries {
-	if m == nil {
-		return new(RateLimitSeries)
-	}
-	return m.limits.series(route)
-}
 
 // collector is the scrape. It is a type of its own so that Metrics does not show the library's methods.
 type collector struct{ *Metrics }
@@ -102,9 +112,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	if live.Revision != "" {
 		out.gauge(configRevision, 1, live.Revision)
 	}
-	out.rateLimits(c.limits.all(), live.Routes)
+	out.rateLimits(&c.limits, live.Routes)
+	out.traffic(c.Metrics, live.Routes)
 	out.counter(configReloads, &c.reloads.success, "success")
 	out.counter(configReloads, &c.reloads.failure, "failure")
+	out.events(c.Metrics.events)
 	out.counter(panics, &c.panics)
 	out.counter(accessLogDropped, &c.linesDropped)
 }
@@ -159,6 +171,7 @@ func (out scrape) service(s *ServiceSeries) {
 		out.gauge(endpointUp, up, s.service, e.Endpoint)
 	}
 	out.counter(retriesSuppressed, &s.suppressed, s.service)
+	out.resilience(s)
 	if s.duration.empty() {
 		return
 	}
@@ -170,24 +183,20 @@ func (out scrape) service(s *ServiceSeries) {
 	}
 }
 
-// rateLimits shows the series of live routes and of the levels above them. The others belong to a snapshot that is not
-// in force yet, or no longer.
-func (out scrape) rateLimits(all map[string]*RateLimitSeries, routes []*RouteSeries) {
-	show := func(route string) {
-		s := all[route]
-		if s == nil {
-			return
-		}
-		delete(all, route)
+func (out scrape) rateLimits(limits *perRoute[RateLimitSeries], routes []*RouteSeries) {
+	limits.each(routes, func(route string, s *RateLimitSeries) {
 		out.counter(ratelimitTotal, &s.allowed, route, "allowed")
 		out.counter(ratelimitTotal, &s.limited, route, "limited")
 		out.counter(ratelimitTotal, &s.shadow, route, "shadow")
+	})
+}
+
+func (out scrape) events(e *Events) {
+	if e == nil {
+		return
 	}
-	show("")
-	for _, r := range routes {
-		if r != nil {
-			show(r.route)
-		}
+	for i := range e.byKind {
+		out.counter(eventsTotal, &e.byKind[i], string(eventKinds[i]))
 	}
 }
 

@@ -133,8 +133,12 @@ func TestEveryMetricIsShownWithItsLabels(t *testing.T) {
 // What names.go describes, and nothing else, is what a busy gateway shows, each with its help and kind.
 func TestEveryDescribedMetricIsShown(t *testing.T) {
 	live := busyLive()
+	resilient(live.Services[0])
 	m := NewMetrics(func() Live { return live })
-	limits := m.RateLimit("orders")
+	m.SetEvents(NewEvents(nil))
+	kept := []any{
+		m.RateLimit("orders"), m.Throttle("orders"), m.ConcurrencyLimit("orders"), m.Fault("orders"), m.Mirror("orders"), m.Shed("orders"),
+	}
 	families := gather(t, m)
 	var shown int
 	for name, family := range families {
@@ -159,7 +163,7 @@ func TestEveryDescribedMetricIsShown(t *testing.T) {
 	if n := strings.Count(string(source), "NewDesc("); n != len(descs) {
 		t.Errorf("names.go defines %d metrics, descs lists %d", n, len(descs))
 	}
-	runtime.KeepAlive(limits)
+	runtime.KeepAlive(kept)
 }
 
 func TestHistogramOnThePage(t *testing.T) {
@@ -268,7 +272,7 @@ func TestRateLimitSeriesAreSharedWhileKept(t *testing.T) {
 }
 
 func TestRateLimitSeriesGoWithTheirLastFilter(t *testing.T) {
-	var limits rateLimits
+	var limits perRoute[RateLimitSeries]
 	kept := limits.series("kept")
 	for i := range 100 {
 		limits.series(fmt.Sprint(i)).Allowed()

@@ -29,6 +29,69 @@ var (
 	ratelimitTotal = prometheus.NewDesc("sluice_ratelimit_total",
 		"Decisions of rate limits: allowed, limited, or shadow (would have been). Above a route the label is empty.",
 		[]string{"route", "outcome"}, nil)
+	healthChecks = prometheus.NewDesc("sluice_health_checks_total",
+		"Active health checks by outcome: success or failure.",
+		[]string{"service", "outcome"}, nil)
+	healthTransitions = prometheus.NewDesc("sluice_health_transitions_total",
+		"Endpoints that active checks moved to healthy or unhealthy.",
+		[]string{"service", "to"}, nil)
+	ejections = prometheus.NewDesc("sluice_endpoint_ejections_total",
+		"Endpoints put aside by outlier detection, by reason: consecutive_errors or error_rate.",
+		[]string{"service", "reason"}, nil)
+	readmissions = prometheus.NewDesc("sluice_endpoint_readmissions_total",
+		"Endpoints whose ejection was over.",
+		[]string{"service"}, nil)
+	breakerState = prometheus.NewDesc("sluice_breaker_state",
+		"State of the service's circuit breaker: 0 closed, 1 half-open, 2 open.",
+		[]string{"service"}, nil)
+	breakerTransitions = prometheus.NewDesc("sluice_breaker_transitions_total",
+		"Transitions of circuit breakers, the service's and its endpoints', by the state entered.",
+		[]string{"service", "to"}, nil)
+	breakerRefused = prometheus.NewDesc("sluice_breaker_refused_total",
+		"Requests that an open circuit breaker did not let through.",
+		[]string{"service"}, nil)
+	breakerFallbacks = prometheus.NewDesc("sluice_breaker_fallbacks_total",
+		"Answers given in place of the service's: answer, service or last_good.",
+		[]string{"service", "by"}, nil)
+	hedges = prometheus.NewDesc("sluice_hedges_total",
+		"Hedged attempts: sent, won (a part of those), suppressed by the retry budget.",
+		[]string{"service", "outcome"}, nil)
+	overloaded = prometheus.NewDesc("sluice_service_overloaded_total",
+		"Requests refused by a cap of the service: in_flight, pending, connections or adaptive.",
+		[]string{"service", "reason"}, nil)
+	serviceInFlight = prometheus.NewDesc("sluice_service_in_flight",
+		"Requests that the service has not answered to the end.",
+		[]string{"service"}, nil)
+	serviceLimit = prometheus.NewDesc("sluice_service_concurrency_limit",
+		"How many requests the service may have in flight now.",
+		[]string{"service"}, nil)
+	discoveryTotal = prometheus.NewDesc("sluice_discovery_total",
+		"Answers of a service's discovery: updated, unchanged or failed. A failure leaves the last good endpoints in force.",
+		[]string{"service", "outcome"}, nil)
+	discoveryEndpoints = prometheus.NewDesc("sluice_discovery_endpoints",
+		"Endpoints in force of a service that discovers them.",
+		[]string{"service"}, nil)
+	discoveryLastGood = prometheus.NewDesc("sluice_discovery_last_success_timestamp_seconds",
+		"When the service's discovery last gave a usable answer, in Unix time.",
+		[]string{"service"}, nil)
+	shedTotal = prometheus.NewDesc("sluice_shed_total",
+		"Requests refused because the gateway itself is overloaded, by criticality of the route.",
+		[]string{"route", "criticality"}, nil)
+	mirrorTotal = prometheus.NewDesc("sluice_mirror_total",
+		"Copies of requests: answered, failed, dropped_full, dropped_body or dropped_incomplete.",
+		[]string{"route", "outcome"}, nil)
+	throttleTotal = prometheus.NewDesc("sluice_throttle_total",
+		"Decisions of throttles: passed, delayed or refused. Above a route the label is empty.",
+		[]string{"route", "outcome"}, nil)
+	concurrencyTotal = prometheus.NewDesc("sluice_concurrency_limit_total",
+		"Decisions of concurrency limits: allowed or limited. Above a route the label is empty.",
+		[]string{"route", "outcome"}, nil)
+	faultsTotal = prometheus.NewDesc("sluice_faults_total",
+		"Faults injected on purpose: delay or abort. Above a route the label is empty.",
+		[]string{"route", "kind"}, nil)
+	eventsTotal = prometheus.NewDesc("sluice_events_total",
+		"Entries of the event log by kind; bursts of refusals count once a second.",
+		[]string{"kind"}, nil)
 	connections = prometheus.NewDesc("sluice_connections",
 		"Client connections: open is all of them; active, idle and upgraded are what they are doing.",
 		[]string{"listener", "state"}, nil)
@@ -52,5 +115,7 @@ var (
 // descs is all of the above.
 var descs = []*prometheus.Desc{
 	requestsTotal, requestDuration, expressionErrors, upstreamDuration, upstreamAttempts, retriesSuppressed, endpointUp,
-	ratelimitTotal, connections, connectionsRejected, configReloads, configRevision, accessLogDropped, panics,
+	healthChecks, healthTransitions, ejections, readmissions, breakerState, breakerTransitions, breakerRefused,
+	breakerFallbacks, hedges, overloaded, serviceInFlight, serviceLimit, discoveryTotal, discoveryEndpoints, discoveryLastGood, shedTotal, mirrorTotal, throttleTotal,
+	concurrencyTotal, faultsTotal, eventsTotal, ratelimitTotal, connections, connectionsRejected, configReloads, configRevision, accessLogDropped, panics,
 }

@@ -31,6 +31,7 @@ type ServiceSeries struct {
 	outcomes   [len(outcomes) + 1]Counter // the last is "other"
 	suppressed Counter
 	endpoints  atomic.Pointer[func() []EndpointUp]
+	resilience
 }
 
 // EndpointUp says of one endpoint whether it is considered able to answer.
