@@ -87,8 +87,9 @@ func (a *attempt) host(asked string) string {
 
 // record tells of the attempt.
 func (a *attempt) record(res *http.Response, err error) {
-	d := time.Since(a.start)
-	call, series := &a.loop.call, a.loop.service.spec.Series
+	now := time.Now()
+	d := now.Sub(a.start)
+	call, service := &a.loop.call, a.loop.service
 	t := telemetry.Attempt{Endpoint: a.endpoint.address, Duration: d, Reused: a.trip.Reused}
 	outcome := telemetry.Success
 	switch {
@@ -105,7 +106,14 @@ func (a *attempt) record(res *http.Response, err error) {
 		}
 	}
 	call.Attempts = append(call.Attempts, t)
-	series.Attempt(outcome, d)
+	service.spec.Series.Attempt(outcome, d)
+	o := Outcome{Kind: outcome, Status: t.Status, Latency: d}
+	a.endpoint.learn(o, now)
+	for _, w := range service.watchers {
+		w.End(a.endpoint, o)
+	}
+	o.Latency = now.Sub(a.loop.start)
+	a.loop.outcome = o
 }
 
 // discard ends an attempt that did not bring the answer.
@@ -123,6 +131,6 @@ func (a *attempt) AnswerEnded() {
 	if a.body != nil {
 		a.body.finish()
 	}
-	a.endpoint.inFlight.Add(-1)
+	a.endpoint.load.InFlight.Add(-1)
 	l.release()
 }

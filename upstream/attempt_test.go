@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/upstream/balance"
 	"github.com/sluice-gateway/sluice/upstream/retry"
 )
 
@@ -181,7 +182,7 @@ func TestRetryMatrix(t *testing.T) {
 						t.Errorf("attempt %d sent %q, want %q", i+1, r, want)
 					}
 				}
-				if n := svc.members[0].InFlight(); n != 0 {
+				if n := svc.Endpoints()[0].InFlight(); n != 0 {
 					t.Errorf("%d in flight after all", n)
 				}
 			})
@@ -194,7 +195,7 @@ func TestNothingSentIsAlwaysSafe(t *testing.T) {
 	s := newScript(t, "200")
 	svc := start(t, spec(t, refusing(t), s.url), nil)
 	for _, method := range []string{"POST", "GET"} {
-		svc.picker = New(svc.spec, nil).picker // begins with the one that refuses
+		*svc.membership.Load().turn = balance.Turn{} // begins with the one that refuses
 		call := &Call{Request: out(method, strings.NewReader("body"), -1), Policy: policy(2)}
 		res := mustDo(t, svc, call)
 		read(t, res)
@@ -205,7 +206,7 @@ func TestNothingSentIsAlwaysSafe(t *testing.T) {
 	if got := fmt.Sprint(s.requests()); got != "[POST 2 body GET 2 body]" {
 		t.Error(got)
 	}
-	svc.picker = New(svc.spec, nil).picker
+	*svc.membership.Load().turn = balance.Turn{}
 	_, err := svc.Do(t.Context(), &Call{Request: out("GET", nil, 0), Policy: policy(2, func(p *RetryPolicy) { p.ConnectFailure = false })})
 	if outcome(nil, err) != "connection_refused" {
 		t.Error(err)
@@ -318,7 +319,7 @@ func TestABrokenAnswerIsAReadError(t *testing.T) {
 	if f := failure.From(err); string(text) != "12345" || f.Kind != failure.HTTPResponseIncomplete || f.Source != failure.Upstream {
 		t.Errorf("%q, %v", text, err)
 	}
-	if n := svc.members[0].InFlight(); n != 0 {
+	if n := svc.Endpoints()[0].InFlight(); n != 0 {
 		t.Errorf("%d in flight", n)
 	}
 }
@@ -374,7 +375,7 @@ func TestAClientThatLeavesCancelsTheRequest(t *testing.T) {
 		call.Request.URL.Opaque = "/streams"
 		mustDo(t, svc, call).Body.Close()
 		<-cancelled
-		if n := svc.members[0].InFlight(); n != 0 {
+		if n := svc.Endpoints()[0].InFlight(); n != 0 {
 			t.Errorf("%d in flight", n)
 		}
 	}
@@ -385,7 +386,7 @@ func TestAClientThatLeavesDuringTheBackoff(t *testing.T) {
 	svc := start(t, spec(t, s.url), nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		eventually(t, "the first attempt is over", func() bool { return len(s.requests()) == 1 && svc.members[0].InFlight() == 0 })
+		eventually(t, "the first attempt is over", func() bool { return len(s.requests()) == 1 && svc.Endpoints()[0].InFlight() == 0 })
 		cancel()
 	}()
 	_, err := svc.Do(ctx, &Call{Request: out("GET", nil, 0), Policy: &Policy{Retry: policy(2, func(p *RetryPolicy) { p.BackoffBase = 1 << 62 }).Retry}})
@@ -455,12 +456,12 @@ func TestAttemptsAreTold(t *testing.T) {
 func TestInFlightLastsAsLongAsTheAnswer(t *testing.T) {
 	svc := start(t, spec(t, newScript(t, "200").url), nil)
 	res := mustDo(t, svc, get())
-	if n := svc.members[0].InFlight(); n != 1 {
+	if n := svc.Endpoints()[0].InFlight(); n != 1 {
 		t.Errorf("%d in flight while the answer is unread", n)
 	}
 	read(t, res)
 	res.Body.Close()
-	if n := svc.members[0].InFlight(); n != 0 {
+	if n := svc.Endpoints()[0].InFlight(); n != 0 {
 		t.Errorf("%d in flight", n)
 	}
 }
@@ -511,11 +512,11 @@ func TestWebSocketTunnel(t *testing.T) {
 			t.Fatalf("%q %v", buf, err)
 		}
 	}
-	if n := svc.members[0].InFlight(); n != 1 {
+	if n := svc.Endpoints()[0].InFlight(); n != 1 {
 		t.Errorf("%d in flight during the tunnel", n)
 	}
 	tunnel.Close()
-	if n := svc.members[0].InFlight(); n != 0 {
+	if n := svc.Endpoints()[0].InFlight(); n != 0 {
 		t.Errorf("%d in flight after it", n)
 	}
 }
@@ -583,6 +584,7 @@ func TestAFullEndpointIsPassedOver(t *testing.T) {
 	wider := sp
 	wider.Endpoints = append(sp.Endpoints, specOf(t, other.url)...)
 	both := start(t, wider, svc)
+	*both.membership.Load().turn = balance.Turn{} // begins with the full one
 	call := &Call{Request: out("POST", strings.NewReader("body"), 4), Policy: policy(3)}
 	read(t, mustDo(t, both, call))
 	if len(call.Attempts) != 2 {
@@ -625,7 +627,7 @@ func TestAStalledClientHoldsNothingUp(t *testing.T) {
 			if res != nil {
 				res.Body.Close()
 			}
-			if n := svc.members[0].InFlight(); n != 0 {
+			if n := svc.Endpoints()[0].InFlight(); n != 0 {
 				t.Errorf("%s, %s: %d in flight", protocol, c.name, n)
 			}
 			client.Close()
@@ -666,7 +668,7 @@ func TestCallsAtOnceDoNotMix(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := svc.members[0].InFlight(); n != 0 {
+	if n := svc.Endpoints()[0].InFlight(); n != 0 {
 		t.Errorf("%d in flight", n)
 	}
 }

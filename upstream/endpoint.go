@@ -3,7 +3,9 @@ package upstream
 import (
 	"net/url"
 	"sync/atomic"
+	"time"
 
+	"github.com/sluice-gateway/sluice/upstream/balance"
 	"github.com/sluice-gateway/sluice/upstream/transport"
 )
 
@@ -14,8 +16,14 @@ type Endpoint struct {
 	address   string
 	scheme    string // of the URL sent: http or https
 	host      string // what a request's Host is if nothing else says
-	inFlight  atomic.Int64
+	lineage   *lineage
+	load      balance.Load
+	reasons   atomic.Uint32 // why it takes no requests: a set of Reason
+	joined    atomic.Int64  // when it began to take requests, in Unix nanoseconds; 0: with the service
 	transport transport.Transport
+
+	// What else is known of an endpoint, and must outlive reloads, has its field here: counters of its health check, of
+	// outlier detection, its own breaker.
 }
 
 // endpointKey is everything an endpoint's connections depend on.
@@ -35,8 +43,9 @@ func keyOf(spec *Spec, u *url.URL) endpointKey {
 	return key
 }
 
-func newEndpoint(spec *Spec, u *url.URL) *Endpoint {
-	e := &Endpoint{key: keyOf(spec, u), address: address(u), scheme: "http", host: u.Host}
+func newEndpoint(spec *Spec, u *url.URL, l *lineage) *Endpoint {
+	e := &Endpoint{key: keyOf(spec, u), address: address(u), scheme: "http", host: u.Host, lineage: l}
+	e.reasons.Store(uint32(spec.Initially))
 	network, address := transport.Endpoint(u.Scheme, u.Host, socketPath(u))
 	c := spec.Connections
 	o := transport.Options{
@@ -74,14 +83,21 @@ func socketPath(u *url.URL) string {
 func (e *Endpoint) Address() string { return e.address }
 
 // InFlight is the number of requests sent to it whose answers have not ended.
-func (e *Endpoint) InFlight() int { return int(e.inFlight.Load()) }
+func (e *Endpoint) InFlight() int { return int(e.load.InFlight.Load()) }
 
-// Member is an endpoint as one service has it. The weight is the service's: after a reload the same endpoint may carry
-// another one, while requests still run that were dealt by the old.
-type Member struct {
-	*Endpoint
-	weight int
+// Latency is the peak-sensitive moving average of the time to the head of its answers; 0: none came yet.
+func (e *Endpoint) Latency() time.Duration { return e.load.Latency() }
+
+// failed is how much slower than usual a failure counts. Without it an endpoint that refuses at once would be the fastest.
+const failed = 10
+
+// learn takes an outcome into the average latency.
+func (e *Endpoint) learn(o Outcome, now time.Time) {
+	switch {
+	case o.Silent():
+	case o.Failed():
+		e.load.Learn(min(max(o.Latency, failed*e.load.Latency(), time.Millisecond), time.Minute), now)
+	default:
+		e.load.Learn(o.Latency, now)
+	}
 }
-
-// Weight is the endpoint's share of requests, relative to the other members; 0 drains it.
-func (m Member) Weight() int { return m.weight }

@@ -101,7 +101,7 @@ func TestGRPCUnaryAndStreaming(t *testing.T) {
 	if _, err := io.ReadFull(res.Body, buf); err != nil || string(buf) != want {
 		t.Errorf("%q %v", buf, err)
 	}
-	if n := svc.members[0].InFlight(); n != 1 {
+	if n := svc.Endpoints()[0].InFlight(); n != 1 {
 		t.Errorf("%d in flight", n)
 	}
 	res.Body.Close()

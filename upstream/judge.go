@@ -12,7 +12,7 @@ import (
 
 // judge decides whether what came of an attempt is tried to be bettered by another, and after how long. All of these
 // must hold, the cheap ones first: there are attempts left; the outcome is one that the policy names; repeating the
-// request can do no harm; its body can be sent again; the wait ends before the deadline; the budget bears it.
+// request can do no harm; its body can be sent again; the wait ends before the deadline; no gate is against it; the budget bears it.
 func (l *loop) judge(a *attempt, res *http.Response, err error) (wait time.Duration, again bool) {
 	if l.number >= l.policy.Retry.Attempts {
 		return 0, false
@@ -31,6 +31,9 @@ func (l *loop) judge(a *attempt, res *http.Response, err error) (wait time.Durat
 	}
 	wait = retry.Backoff(l.policy.Retry.BackoffBase, l.policy.Retry.BackoffMax, l.number)
 	if !l.deadline.IsZero() && time.Until(l.deadline) <= wait {
+		return 0, false
+	}
+	if !l.mayGoOn() {
 		return 0, false
 	}
 	if !l.service.budget.Take() {
@@ -60,7 +63,7 @@ func (l *loop) namesFailure(f *failure.Error) bool {
 		failure.TLSProtocolError:
 		return on.ConnectFailure
 	case failure.ConnectionLimitReached: // another endpoint may have room; this one has none
-		return on.ConnectFailure && len(l.tried) < l.service.takers
+		return on.ConnectFailure && len(l.tried) < l.members.choice().takers
 	case failure.ConnectionTimeout: // of connectTimeout, or of the attempt while it was connecting
 		return on.ConnectFailure || on.Timeout
 	case failure.ConnectionTerminated:

@@ -23,6 +23,10 @@ import (
 func (s *Service) Do(ctx context.Context, call *Call) (*http.Response, error) {
 	l := s.begin(ctx, call)
 	defer l.leave(call)
+	if err := l.admit(ctx); err != nil {
+		return nil, l.over(err)
+	}
+	s.budget.Request()
 	for {
 		a, err := l.choose()
 		if err != nil {
@@ -48,6 +52,7 @@ func (s *Service) Do(ctx context.Context, call *Call) (*http.Response, error) {
 // reader of its body. It is in use until Do has returned and the answer has ended.
 type loop struct {
 	service  *Service
+	members  *membership
 	ctx      context.Context
 	call     Call
 	policy   *Policy
@@ -60,6 +65,10 @@ type loop struct {
 	number int   // of the attempt, from 1
 	tried  []int // members asked since the last start over
 
+	admitted int // gates passed
+	tickets  [maxGates]Ticket
+	outcome  Outcome // of the last attempt
+
 	few    [4]int
 	first  attempt
 	memory requestBody
@@ -69,7 +78,9 @@ var loops = sync.Pool{New: func() any { return new(loop) }}
 
 func (s *Service) begin(ctx context.Context, call *Call) *loop {
 	l := loops.Get().(*loop)
-	l.service, l.ctx, l.call, l.policy, l.start = s, ctx, *call, call.Policy, time.Now()
+	l.service, l.members = s, s.membership.Load()
+	l.ctx, l.call, l.policy, l.start = ctx, *call, call.Policy, time.Now()
+	l.outcome.Kind = failure.ClientGone
 	l.users.Store(1)
 	l.upgrade = len(call.Request.Header["Upgrade"]) > 0
 	if l.policy == nil {
@@ -83,7 +94,6 @@ func (s *Service) begin(ctx context.Context, call *Call) *loop {
 		l.memory.source, l.memory.limit, l.memory.untilAnswer = r.Body, l.keeps(), !l.mayBetter()
 		l.body = &l.memory
 	}
-	s.budget.Request()
 	return l
 }
 
@@ -100,6 +110,7 @@ func (l *loop) release() {
 		return
 	}
 	l.body.finish()
+	l.passOut()
 	if l.service.spec.Protocol.overHTTP2() {
 		return
 	}
@@ -134,19 +145,19 @@ func (l *loop) keeps() int64 {
 	return retry.BodyBytes
 }
 
-// choose begins an attempt at the next endpoint.
+// choose begins an attempt at the next endpoint: one not tried yet, or, if all were, any.
 func (l *loop) choose() (*attempt, error) {
-	at := l.service.picker.Pick(l.tried)
-	if at < 0 && len(l.tried) > 0 {
+	for range 2 {
+		for at := l.members.pick(l.tried); at >= 0; at = l.members.pick(l.tried) {
+			l.tried = append(l.tried, at)
+			if e := l.members.members[at].Endpoint; l.service.beginsAt(e) {
+				l.number++
+				return l.attempt(e), nil
+			}
+		}
 		l.tried = l.tried[:0]
-		at = l.service.picker.Pick(nil)
 	}
-	if at < 0 {
-		return nil, errNoEndpoint
-	}
-	l.tried = append(l.tried, at)
-	l.number++
-	return l.attempt(l.service.members[at].Endpoint), nil
+	return nil, errNoEndpoint
 }
 
 // attempt begins one. A transport may still be busy with what an earlier one gave it, so only the first has its place in
@@ -162,7 +173,7 @@ func (l *loop) attempt(at *Endpoint) *attempt {
 		a.body = &a.reader
 	}
 	l.users.Add(1)
-	at.inFlight.Add(1)
+	at.load.InFlight.Add(1)
 	return a
 }
 

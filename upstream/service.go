@@ -4,25 +4,32 @@ import (
 	"crypto/tls"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/sluice-gateway/sluice/telemetry"
-	"github.com/sluice-gateway/sluice/upstream/balance"
 	"github.com/sluice-gateway/sluice/upstream/retry"
 )
 
-// Service is a named group of interchangeable endpoints: one microservice. It is never changed after New; a reload makes
-// another, which takes over what it can.
+// Service is a named group of interchangeable endpoints: one microservice. But for its membership, which discovery may
+// replace, it is never changed after New; a reload makes another, which takes over what it can.
 type Service struct {
-	spec    Spec
-	members []Member
-	takers  int // members with a weight
-	picker  balance.Picker
-	budget  *retry.Budget
+	spec       Spec
+	lineage    *lineage
+	membership atomic.Pointer[membership] // never nil
+	budget     *retry.Budget
+	gates      []Gate
+	watchers   []Watcher
+	tasks      []Task
+
+	mu      sync.Mutex // changes membership and inForce
+	inForce bool       // between Start and Retire
 }
 
 // New makes the service of a specification: inert, without goroutine or socket. From prev, the service of that name in
 // the snapshot before, or nil, it takes over every endpoint of equal name, URL, TLS key, protocol and connection
-// settings, the retry budget if its settings are equal, and the balancer's turn if nothing of it has changed.
+// settings, the retry budget if its settings are equal, and the balancer's turn. While the settings of discovery are
+// equal it begins with what was discovered last.
 func New(spec Spec, prev *Service) *Service {
 	if spec.Protocol == "" {
 		spec.Protocol = HTTP1
@@ -33,47 +40,21 @@ func New(spec Spec, prev *Service) *Service {
 	if spec.Series == nil {
 		spec.Series = telemetry.NewServiceSeries(spec.Name)
 	}
-	s := &Service{spec: spec, members: make([]Member, 0, len(spec.Endpoints))}
-	before := prev.byKey()
-	for _, e := range spec.Endpoints {
-		endpoint := before[keyOf(&spec, e.URL)]
-		if endpoint == nil {
-			endpoint = newEndpoint(&spec, e.URL)
-		}
-		s.members = append(s.members, Member{endpoint, e.Weight})
-		if e.Weight > 0 {
-			s.takers++
-		}
+	s := &Service{spec: spec}
+	var before *membership
+	if prev != nil && prev.spec.Name == spec.Name {
+		s.lineage, before = prev.lineage, prev.membership.Load()
+	} else {
+		s.lineage = new(lineage)
 	}
-	s.picker = s.newPicker(prev)
+	endpoints := spec.Endpoints
+	if d := s.lineage.discovered.Load(); d != nil && d.key == spec.DiscoveryKey {
+		endpoints = d.endpoints
+	}
+	s.membership.Store(newMembership(&s.spec, endpoints, s.lineage, before))
 	s.budget = s.newBudget(prev)
+	s.gates, s.watchers, s.tasks = s.newGates(prev), s.newWatchers(prev), s.newTasks(prev)
 	return s
-}
-
-// byKey finds the endpoints of a service. It is empty for none.
-func (s *Service) byKey() map[endpointKey]*Endpoint {
-	if s == nil {
-		return nil
-	}
-	byKey := make(map[endpointKey]*Endpoint, len(s.members))
-	for _, m := range s.members {
-		byKey[m.key] = m.Endpoint
-	}
-	return byKey
-}
-
-func (s *Service) newPicker(prev *Service) balance.Picker {
-	if prev != nil && prev.spec.Balance == s.spec.Balance && slices.Equal(prev.members, s.members) {
-		return prev.picker
-	}
-	candidates := make([]balance.Candidate, len(s.members))
-	for i, m := range s.members {
-		candidates[i] = balance.Candidate{Weight: m.weight, InFlight: &m.Endpoint.inFlight}
-	}
-	if p := balance.New(s.spec.Balance.Policy, candidates); p != nil {
-		return p
-	}
-	return balance.NewRoundRobin(candidates) // compile refuses policies that do not exist
 }
 
 func (s *Service) newBudget(prev *Service) *retry.Budget {
@@ -83,30 +64,50 @@ func (s *Service) newBudget(prev *Service) *retry.Budget {
 	return retry.NewBudget(s.spec.RetryBudget.Percent, s.spec.RetryBudget.MinPerSecond)
 }
 
-// Start puts the service in force: from now on the metrics show its endpoints.
-func (s *Service) Start() { s.spec.Series.SetEndpoints(s.endpointsUp) }
+// Start puts the service in force: from now on the metrics show its endpoints, and its tasks are at work.
+func (s *Service) Start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inForce = true
+	s.spec.Series.SetEndpoints(s.endpointsUp)
+	if d := s.lineage.discovered.Load(); d != nil && d.key == s.spec.DiscoveryKey {
+		s.setEndpoints(d.endpoints) // found since New
+	}
+	for _, t := range s.tasks {
+		t.Start(s)
+		t.Members(s.Endpoints())
+	}
+}
 
 func (s *Service) endpointsUp() []telemetry.EndpointUp {
-	up := make([]telemetry.EndpointUp, len(s.members))
-	for i, m := range s.members {
-		up[i] = telemetry.EndpointUp{Endpoint: m.address, Up: true} // until somebody checks their health
+	members := s.membership.Load().members
+	up := make([]telemetry.EndpointUp, len(members))
+	for i, m := range members {
+		up[i] = telemetry.EndpointUp{Endpoint: m.address, Up: m.Reasons() == 0}
 	}
 	return up
 }
 
-// Retire takes the service out of force. Endpoints that keep, the service that follows, has taken over are left alone;
-// of the others, and of all if keep is nil, idle connections are closed now and busy ones when their answer has ended.
-// Requests that still hold the service may go on using it.
+// Retire takes the service out of force. Endpoints and tasks that keep, the service that follows, has taken over are left
+// alone; of the other endpoints, and of all if keep is nil, idle connections are closed now and busy ones when their
+// answer has ended. Requests that still hold the service may go on using it.
 func (s *Service) Retire(keep *Service) {
 	if keep == nil || keep.spec.Series != s.spec.Series {
 		s.spec.Series.SetEndpoints(nil)
 	}
-	kept := keep.byKey()
-	for _, m := range s.members {
-		if kept[m.key] != m.Endpoint {
-			m.transport.CloseIdle()
+	s.mu.Lock()
+	s.inForce = false
+	s.mu.Unlock()
+	var next *membership
+	for _, t := range s.tasks {
+		if keep == nil || !slices.Contains(keep.tasks, t) {
+			t.Stop(keep)
 		}
 	}
+	if keep != nil {
+		next = keep.membership.Load()
+	}
+	s.membership.Load().retire(next)
 }
 
 // Name is the service's name.
@@ -115,8 +116,8 @@ func (s *Service) Name() string { return s.spec.Name }
 // Series is where the service's attempts are counted. The service that follows is given the same.
 func (s *Service) Series() *telemetry.ServiceSeries { return s.spec.Series }
 
-// Endpoints are the members in the order of the configuration.
-func (s *Service) Endpoints() []Member { return slices.Clone(s.members) }
+// Endpoints are the members now, in the order of the configuration or as they were discovered.
+func (s *Service) Endpoints() []Member { return slices.Clone(s.membership.Load().members) }
 
 // MayUpgrade reports whether a request may ask the service to switch to the protocol that token names (RFC 9110 section
 // 7.8). Over HTTP/2 none may, and h2c never: it would carry requests that nobody looks at.

@@ -121,12 +121,12 @@ func TestNewTakesOverWhatIsEqual(t *testing.T) {
 	first := New(base, nil)
 
 	same := New(base, first)
-	for i := range first.members {
-		if same.members[i].Endpoint != first.members[i].Endpoint {
+	for i := range first.membership.Load().members {
+		if same.membership.Load().members[i].Endpoint != first.membership.Load().members[i].Endpoint {
 			t.Errorf("endpoint %d was made anew", i)
 		}
 	}
-	if same.budget != first.budget || same.picker != first.picker {
+	if same.budget != first.budget || same.membership.Load() != first.membership.Load() {
 		t.Error("budget or picker was made anew")
 	}
 
@@ -150,14 +150,14 @@ func TestNewTakesOverWhatIsEqual(t *testing.T) {
 		c.change(&next)
 		got := New(next, first)
 		for i, kept := range c.kept {
-			if (got.members[i].Endpoint == first.members[i].Endpoint) != kept {
+			if (got.membership.Load().members[i].Endpoint == first.membership.Load().members[i].Endpoint) != kept {
 				t.Errorf("another %s: endpoint %d kept: %v", name, i, !kept)
 			}
 		}
 		if (got.budget == first.budget) != c.budget {
 			t.Errorf("another %s: budget kept: %v", name, !c.budget)
 		}
-		if (got.picker == first.picker) != c.picker {
+		if (got.membership.Load() == first.membership.Load()) != c.picker {
 			t.Errorf("another %s: picker kept: %v", name, !c.picker)
 		}
 	}

@@ -32,14 +32,20 @@ type Spec struct {
 	Balance     Balance
 	Connections Connections
 	RetryBudget RetryBudget
-	Panic       bool // all endpoints unhealthy: use all of them
-	Series      *telemetry.ServiceSeries
+	Panic       bool          // no endpoint is fit: use all of them
+	SlowStart   time.Duration // how long an endpoint that joined takes to come to its full share; 0: at once
+	Initially   Reason        // what keeps a new endpoint from taking requests, until somebody withdraws it
+	// DiscoveryKey is equal while the settings of discovery are; empty: there is none, and Endpoints are all there will be.
+	DiscoveryKey string
+	Series       *telemetry.ServiceSeries
+	Events       *telemetry.Events // nil: nobody listens
 }
 
 // EndpointSpec is one endpoint as configured.
 type EndpointSpec struct {
 	URL    *url.URL // http://host:port, https://host:port or unix:/path
 	Weight int      // 0 drains: no new requests
+	Zone   string   // where it is; empty: unknown
 }
 
 // Balance chooses the policy and holds the options of all of them.

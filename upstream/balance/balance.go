@@ -6,9 +6,12 @@ import "sync/atomic"
 
 // Candidate is what a picker may know of an endpoint.
 type Candidate struct {
-	Weight   int           // the share of requests, relative to the others; 0 or less: never chosen
-	InFlight *atomic.Int64 // requests begun and not ended; may be nil where the policy does not look
+	Weight int   // the share of requests, relative to the others; 0 or less: never chosen
+	Load   *Load // may be nil where the policy does not look
 }
+
+// Turn is whose turn it is. Pickers that follow one another share it, so that a change does not begin the round anew.
+type Turn struct{ next atomic.Uint64 }
 
 // Picker chooses. It may be used from many goroutines at once and does not allocate.
 type Picker interface {
@@ -18,10 +21,10 @@ type Picker interface {
 
 // New makes the picker of a policy: roundRobin, which the empty name means too, or leastRequest. It is nil for a policy
 // that does not exist. The candidates are not kept changed: another set needs another picker.
-func New(policy string, candidates []Candidate) Picker {
+func New(policy string, candidates []Candidate, turn *Turn) Picker {
 	switch policy {
 	case "", "roundRobin":
-		return NewRoundRobin(candidates)
+		return NewRoundRobin(candidates, turn)
 	case "leastRequest":
 		return NewLeastRequest(candidates)
 	default:

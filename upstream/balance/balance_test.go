@@ -11,7 +11,7 @@ import (
 func candidates(weights ...int) []Candidate {
 	list := make([]Candidate, len(weights))
 	for i, w := range weights {
-		list[i] = Candidate{Weight: w, InFlight: new(atomic.Int64)}
+		list[i] = Candidate{Weight: w, Load: new(Load)}
 	}
 	return list
 }
@@ -45,7 +45,7 @@ func TestRoundRobinOrder(t *testing.T) {
 		{[]int{0, 0}, 2, "--"},
 		{nil, 2, "--"},
 	} {
-		if got := letters(NewRoundRobin(candidates(c.weights...)), c.turns); got != c.want {
+		if got := letters(NewRoundRobin(candidates(c.weights...), new(Turn)), c.turns); got != c.want {
 			t.Errorf("%v: %s, want %s", c.weights, got, c.want)
 		}
 	}
@@ -54,7 +54,7 @@ func TestRoundRobinOrder(t *testing.T) {
 func TestRoundRobinWithoutASequenceKeepsTheOrder(t *testing.T) {
 	// The same turns, once worked out in advance and once played.
 	for _, weights := range [][]int{{5, 1, 1}, {3, 2, 7, 0, 1}, {1, 100}} {
-		fast, slow := NewRoundRobin(candidates(weights...)), NewRoundRobin(nil)
+		fast, slow := NewRoundRobin(candidates(weights...), new(Turn)), NewRoundRobin(nil, new(Turn))
 		slow.slow, slow.spare = newCredits(candidates(weights...)), make([]bool, len(weights))
 		if f, s := letters(fast, 300), letters(slow, 300); f != s {
 			t.Errorf("%v: in advance %s, played %s", weights, f, s)
@@ -63,7 +63,7 @@ func TestRoundRobinWithoutASequenceKeepsTheOrder(t *testing.T) {
 }
 
 func TestRoundRobinLongRounds(t *testing.T) {
-	r := NewRoundRobin(candidates(999_983, 1))
+	r := NewRoundRobin(candidates(999_983, 1), new(Turn))
 	if r.slow == nil {
 		t.Fatal("a round of a million turns was worked out in advance")
 	}
@@ -80,7 +80,7 @@ func TestRoundRobinLongRounds(t *testing.T) {
 
 func TestTriedIsSkipped(t *testing.T) {
 	for _, policy := range []string{"roundRobin", "leastRequest"} {
-		p := New(policy, candidates(5, 1, 0, 1))
+		p := New(policy, candidates(5, 1, 0, 1), new(Turn))
 		for range 50 {
 			if at := p.Pick([]int{0}); at != 1 && at != 3 {
 				t.Fatalf("%s: chose %d", policy, at)
@@ -97,7 +97,7 @@ func TestTriedIsSkipped(t *testing.T) {
 
 func TestRoundRobinIsFairUnderConcurrency(t *testing.T) {
 	for _, weights := range [][]int{{3, 1}, {999_983, 1_000_003}} {
-		r := NewRoundRobin(candidates(weights...))
+		r := NewRoundRobin(candidates(weights...), new(Turn))
 		var counts [2]atomic.Int64
 		var all sync.WaitGroup
 		for range 8 {
@@ -117,13 +117,13 @@ func TestRoundRobinIsFairUnderConcurrency(t *testing.T) {
 
 func TestLeastRequestPrefersTheIdle(t *testing.T) {
 	c := candidates(1, 1)
-	c[0].InFlight.Store(10)
+	c[0].Load.InFlight.Store(10)
 	if got := letters(NewLeastRequest(c), 100); got != strings.Repeat("b", 100) {
 		t.Errorf("%s", got)
 	}
 	c = candidates(4, 1)
-	c[0].InFlight.Store(3) // 3/4 is less than 1/1
-	c[1].InFlight.Store(1)
+	c[0].Load.InFlight.Store(3) // 3/4 is less than 1/1
+	c[1].Load.InFlight.Store(1)
 	if got := letters(NewLeastRequest(c), 100); got != strings.Repeat("a", 100) {
 		t.Errorf("weighted: %s", got)
 	}
@@ -150,10 +150,10 @@ func TestLeastRequestKeepsTheLoadEven(t *testing.T) {
 	c := candidates(1, 1, 1, 1, 1, 1, 1, 1)
 	l := NewLeastRequest(c)
 	for range 8000 {
-		c[l.Pick(nil)].InFlight.Add(1)
+		c[l.Pick(nil)].Load.InFlight.Add(1)
 	}
 	for i := range c {
-		if n := c[i].InFlight.Load(); n < 980 || n > 1020 {
+		if n := c[i].Load.InFlight.Load(); n < 980 || n > 1020 {
 			t.Errorf("candidate %d got %d, want about 1000", i, n)
 		}
 	}
@@ -162,19 +162,19 @@ func TestLeastRequestKeepsTheLoadEven(t *testing.T) {
 func TestEmpty(t *testing.T) {
 	for _, c := range [][]Candidate{nil, candidates(0, 0)} {
 		for _, policy := range []string{"", "roundRobin", "leastRequest"} {
-			if at := New(policy, c).Pick(nil); at != -1 {
+			if at := New(policy, c, new(Turn)).Pick(nil); at != -1 {
 				t.Errorf("%s chose %d of nothing", policy, at)
 			}
 		}
 	}
-	if New("magic", nil) != nil {
+	if New("magic", nil, nil) != nil {
 		t.Error("a policy that does not exist made a picker")
 	}
 }
 
 func TestPickDoesNotAllocate(t *testing.T) {
 	for _, policy := range []string{"roundRobin", "leastRequest"} {
-		p := New(policy, candidates(5, 1, 1))
+		p := New(policy, candidates(5, 1, 1), new(Turn))
 		tried := []int{0}
 		if n := testing.AllocsPerRun(100, func() { p.Pick(nil); p.Pick(tried) }); n != 0 {
 			t.Errorf("%s: %v allocations", policy, n)
@@ -191,9 +191,11 @@ func benchmark(b *testing.B, p Picker) {
 	})
 }
 
-func BenchmarkRoundRobin(b *testing.B)     { benchmark(b, NewRoundRobin(candidates(5, 1, 1))) }
-func BenchmarkRoundRobinLong(b *testing.B) { benchmark(b, NewRoundRobin(candidates(999_983, 1, 1))) }
-func BenchmarkLeastRequest(b *testing.B)   { benchmark(b, NewLeastRequest(candidates(5, 1, 1))) }
+func BenchmarkRoundRobin(b *testing.B) { benchmark(b, NewRoundRobin(candidates(5, 1, 1), new(Turn))) }
+func BenchmarkRoundRobinLong(b *testing.B) {
+	benchmark(b, NewRoundRobin(candidates(999_983, 1, 1), new(Turn)))
+}
+func BenchmarkLeastRequest(b *testing.B) { benchmark(b, NewLeastRequest(candidates(5, 1, 1))) }
 func BenchmarkLeastRequest100(b *testing.B) {
 	weights := make([]int, 100)
 	for i := range weights {

@@ -15,7 +15,7 @@ type LeastRequest struct {
 	upTo       []int64 // sum of the weights up to and with each candidate
 }
 
-// NewLeastRequest makes a picker. Every candidate with a weight needs its InFlight.
+// NewLeastRequest makes a picker. Every candidate with a weight needs its Load.
 func NewLeastRequest(candidates []Candidate) *LeastRequest {
 	l := &LeastRequest{candidates: slices.Clone(candidates), upTo: make([]int64, len(candidates))}
 	total := int64(0)
@@ -83,7 +83,7 @@ func (l *LeastRequest) at(point int64) int {
 }
 
 func (l *LeastRequest) lighter(first, second int) int {
-	if l.candidates[second].InFlight.Load()*l.weight(first) < l.candidates[first].InFlight.Load()*l.weight(second) {
+	if l.candidates[second].Load.InFlight.Load()*l.weight(first) < l.candidates[first].Load.InFlight.Load()*l.weight(second) {
 		return second
 	}
 	return first

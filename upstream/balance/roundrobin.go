@@ -3,7 +3,6 @@ package balance
 import (
 	"slices"
 	"sync"
-	"sync/atomic"
 )
 
 // maxSequence bounds the turns worked out in advance: 8192 of four bytes each.
@@ -16,7 +15,7 @@ const maxSequence = 8192
 //
 // A round longer than maxSequence, which only odd weights make, is played turn by turn under a lock instead.
 type RoundRobin struct {
-	next     atomic.Uint64
+	turn     *Turn
 	sequence []int32
 
 	mu    sync.Mutex // for slow only
@@ -24,10 +23,10 @@ type RoundRobin struct {
 	spare []bool     // scratch of slow
 }
 
-// NewRoundRobin makes a picker that begins at the first turn.
-func NewRoundRobin(candidates []Candidate) *RoundRobin {
+// NewRoundRobin makes a picker that goes on at turn.
+func NewRoundRobin(candidates []Candidate, turn *Turn) *RoundRobin {
 	c := newCredits(candidates)
-	r := &RoundRobin{}
+	r := &RoundRobin{turn: turn}
 	switch {
 	case c.total == 0:
 	case c.total > maxSequence:
@@ -52,7 +51,7 @@ func (r *RoundRobin) Pick(tried []int) int {
 	if round == 0 {
 		return -1
 	}
-	turn := r.next.Add(1) - 1
+	turn := r.turn.next.Add(1) - 1
 	for i := range round {
 		if at := int(r.sequence[(turn+i)%round]); !slices.Contains(tried, at) {
 			return at

@@ -1,0 +1,139 @@
+package upstream
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/telemetry"
+)
+
+// What stands around the attempt loop plugs into it in four places. A service without them pays one comparison each.
+//
+//	Gate     before a call: circuit breaker of the service, bulkhead, adaptive concurrency
+//	Watcher  around an attempt: outlier detection, circuit breaker of an endpoint
+//	Task     while the service is in force: health checks, discovery, timers
+//	Events   what changed by itself: Service.event
+//
+// They are made in gates, watchers and tasks below, from the specification and from those of the service before.
+
+// Gate stands before the loop.
+type Gate interface {
+	// Admit lets a call pass, or says with a *failure.Error why not. It may keep the call waiting, no longer than ctx and no
+	// later than by, when the answer must have begun; zero is no limit. Whoever was admitted is told to Leave.
+	Admit(ctx context.Context, call *Call, by time.Time) (Ticket, error)
+	// Again reports whether a call that was admitted may be tried once more: a retry, a hedge.
+	Again() bool
+	// Leave is called once for each call admitted, when its answer has ended, with what came of its last attempt. The
+	// latency is the call's: from Do to the head of the answer. A call that made no attempt leaves with ClientGone.
+	Leave(t Ticket, o Outcome)
+}
+
+// Ticket is what a gate wants to be told when the call leaves: whether it was a probe, of which period it was.
+type Ticket uint64
+
+// maxGates is how many gates a service can have. Their tickets lie in the loop.
+const maxGates = 4
+
+// Watcher sees every attempt.
+type Watcher interface {
+	// Begin is asked before an attempt at e. False sends the attempt elsewhere, as if e had been tried.
+	Begin(e *Endpoint) bool
+	// End is told what came of it, once for each attempt begun, when the head of the answer has arrived or will not.
+	End(e *Endpoint, o Outcome)
+}
+
+// Outcome is what came of an attempt.
+type Outcome struct {
+	Kind    failure.Kind // telemetry.Success, telemetry.Status5xx, or the kind of failure
+	Status  int          // 0: no answer
+	Latency time.Duration
+}
+
+// Silent reports whether the outcome says nothing about the endpoint: the client left, the attempt lost against another,
+// or it never came to the endpoint.
+func (o Outcome) Silent() bool {
+	switch o.Kind {
+	case failure.ClientGone, failure.ClientStalled, failure.ConnectionLimitReached, failure.HTTPUpgradeFailed,
+		failure.HTTPRequestError, failure.HTTPRequestDenied, failure.ProxyInternalError:
+		return true
+	}
+	return false
+}
+
+// Failed reports whether the outcome is an error of the endpoint: no connection, a reset, no answer in time, a 5xx.
+func (o Outcome) Failed() bool { return o.Kind != telemetry.Success && !o.Silent() }
+
+// Task works beside the requests while a service is in force. After a reload the service that follows may have the same
+// Task, if the settings are equal: it goes on as if nothing had been.
+type Task interface {
+	// Start puts the task on duty for s, which it may not have been made for. It is called again, with the service that
+	// follows, when a reload took the task over. Goroutines begin here, not before.
+	Start(s *Service)
+	// Members tells which members are in force: once after each Start and after each change. Calls of Start and Members do
+	// not overlap, and neither may call SetEndpoints itself: a goroutine does.
+	Members(members []Member)
+	// Stop ends the task: its goroutines, and the Reasons it has set, unless next, which may be nil, has a task of its own
+	// that looks after them.
+	Stop(next *Service)
+}
+
+// gates are made here, the first to be asked first; prev is the service before, or nil. What has equal settings in prev is
+// taken over from it.
+func (s *Service) newGates(prev *Service) []Gate { return nil }
+
+// watchers are made here.
+func (s *Service) newWatchers(prev *Service) []Watcher { return nil }
+
+// tasks are made here.
+func (s *Service) newTasks(prev *Service) []Task { return nil }
+
+// event records what happened to the service or to one of its endpoints.
+func (s *Service) event(e telemetry.Event) {
+	e.Service = s.spec.Name
+	s.spec.Events.Record(e)
+}
+
+// admit asks the gates.
+func (l *loop) admit(ctx context.Context) error {
+	for i, g := range l.service.gates {
+		t, err := g.Admit(ctx, &l.call, l.deadline)
+		if err != nil {
+			return err
+		}
+		l.tickets[i] = t
+		l.admitted++
+	}
+	return nil
+}
+
+// passOut lets the call leave the gates it was admitted by.
+func (l *loop) passOut() {
+	for i, g := range l.service.gates[:l.admitted] {
+		g.Leave(l.tickets[i], l.outcome)
+	}
+}
+
+// mayGoOn reports whether no gate has anything against another attempt.
+func (l *loop) mayGoOn() bool {
+	for _, g := range l.service.gates {
+		if !g.Again() {
+			return false
+		}
+	}
+	return true
+}
+
+// beginsAt reports whether no watcher has anything against an attempt at e. Those that agreed before one refused are told
+// that nothing came of it.
+func (s *Service) beginsAt(e *Endpoint) bool {
+	for i, w := range s.watchers {
+		if !w.Begin(e) {
+			for _, agreed := range s.watchers[:i] {
+				agreed.End(e, Outcome{Kind: failure.ClientGone})
+			}
+			return false
+		}
+	}
+	return true
+}

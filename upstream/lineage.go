@@ -1,0 +1,18 @@
+package upstream
+
+import "sync/atomic"
+
+// lineage is what the services of one name have in common, one reload after the other: what must be the same whichever of
+// them a request holds.
+type lineage struct {
+	// version counts the changes of any endpoint's reasons. A choice made for another version is made anew.
+	version atomic.Uint64
+	// discovered is the set that discovery found last; nil: none yet.
+	discovered atomic.Pointer[discovered]
+}
+
+// discovered is a set of endpoints and the settings of the discovery that found it.
+type discovered struct {
+	key       string
+	endpoints []EndpointSpec
+}

@@ -1,0 +1,241 @@
+package upstream
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-gateway/sluice/telemetry"
+	"github.com/sluice-gateway/sluice/upstream/balance"
+)
+
+// maxEndpoints bounds the endpoints of a service.
+const maxEndpoints = 10_000
+
+// Member is an endpoint as one service has it. The weight is the service's: after a reload the same endpoint may carry
+// another one, while requests still run that were dealt by the old.
+type Member struct {
+	*Endpoint
+	weight int
+	zone   string
+}
+
+// Weight is the endpoint's share of requests, relative to the other members; 0 drains it.
+func (m Member) Weight() int { return m.weight }
+
+// Zone is where the endpoint is, as configured or discovered; empty: unknown.
+func (m Member) Zone() string { return m.zone }
+
+// membership is a set of endpoints and how to choose among them. The set never changes; another set is another
+// membership, and a loop keeps the one it began with. The choice does change, with the reasons why endpoints take no
+// requests: it is worked out for one version of them, and made anew by the first request that sees another.
+type membership struct {
+	members   []Member
+	balancing balancing
+	lineage   *lineage
+	turn      *balance.Turn
+
+	mu     sync.Mutex // makes choices
+	chosen atomic.Pointer[choice]
+}
+
+// balancing is everything beside the members that a choice depends on.
+type balancing struct {
+	balance   Balance
+	panic     bool
+	slowStart time.Duration
+}
+
+func (s *Spec) balancing() balancing { return balancing{s.Balance, s.Panic, s.SlowStart} }
+
+// choice is who may be chosen, for one version of the reasons.
+type choice struct {
+	version uint64
+	picker  balance.Picker
+	takers  int // members that may be chosen
+}
+
+// newMembership makes the set of these endpoints, each once. Endpoints of equal key are taken over from prev; if nothing
+// of it would be another, prev itself is.
+func newMembership(spec *Spec, endpoints []EndpointSpec, l *lineage, prev *membership) *membership {
+	m := &membership{members: make([]Member, 0, len(endpoints)), balancing: spec.balancing(), lineage: l}
+	before, drained, seen := prev.byKey(), prev.drained(), make(map[endpointKey]bool, len(endpoints))
+	for _, e := range endpoints {
+		key := keyOf(spec, e.URL)
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		endpoint := before[key]
+		if endpoint == nil {
+			endpoint = newEndpoint(spec, e.URL, l)
+			if len(before) > 0 { // else nobody is there to be spared at the expense of
+				endpoint.joined.Store(time.Now().UnixNano())
+				if drained[endpoint.address] {
+					endpoint.TakeOut(Drained)
+				}
+			}
+		}
+		m.members = append(m.members, Member{endpoint, e.Weight, e.Zone})
+	}
+	if prev != nil {
+		if prev.balancing == m.balancing && slices.Equal(prev.members, m.members) {
+			return prev
+		}
+		m.turn = prev.turn
+	} else {
+		m.turn = new(balance.Turn)
+	}
+	return m
+}
+
+// byKey finds the endpoints of a membership. It is empty for none.
+func (m *membership) byKey() map[endpointKey]*Endpoint {
+	if m == nil {
+		return nil
+	}
+	byKey := make(map[endpointKey]*Endpoint, len(m.members))
+	for _, member := range m.members {
+		byKey[member.key] = member.Endpoint
+	}
+	return byKey
+}
+
+// drained are the addresses that an operator drained. That holds of an address however it is spoken to.
+func (m *membership) drained() map[string]bool {
+	if m == nil {
+		return nil
+	}
+	drained := make(map[string]bool)
+	for _, member := range m.members {
+		if member.Reasons()&Drained != 0 {
+			drained[member.address] = true
+		}
+	}
+	return drained
+}
+
+// pick is the position of the member to ask, none of those in tried; -1: there is none.
+func (m *membership) pick(tried []int) int { return m.choice().picker.Pick(tried) }
+
+// choice is the one for the reasons that hold now.
+func (m *membership) choice() *choice {
+	c := m.chosen.Load()
+	if c != nil && c.version == m.lineage.version.Load() {
+		return c
+	}
+	return m.choose(c)
+}
+
+// choose makes the choice anew. While one request does, the others use the one before.
+func (m *membership) choose(before *choice) *choice {
+	if before == nil {
+		m.mu.Lock()
+	} else if !m.mu.TryLock() {
+		return before
+	}
+	defer m.mu.Unlock()
+	for {
+		version := m.lineage.version.Load()
+		if c := m.chosen.Load(); c != nil && c.version == version {
+			return c
+		}
+		c := m.newChoice()
+		c.version = version
+		m.chosen.Store(c)
+	}
+}
+
+func (m *membership) newChoice() *choice {
+	c := new(choice)
+	candidates := make([]balance.Candidate, len(m.members))
+	barred := m.barred()
+	for i, member := range m.members {
+		candidates[i] = balance.Candidate{Load: &member.Endpoint.load}
+		if member.Reasons()&barred == 0 && member.weight > 0 {
+			candidates[i].Weight = member.weight
+			c.takers++
+		}
+	}
+	c.picker = balance.New(m.balancing.balance.Policy, candidates, m.turn)
+	if c.picker == nil {
+		c.picker = balance.NewRoundRobin(candidates, m.turn) // compile refuses policies that do not exist
+	}
+	return c
+}
+
+// barred are the reasons that keep a member from being chosen. In panic health is not among them.
+func (m *membership) barred() Reason {
+	all := ^Reason(0)
+	for _, member := range m.members {
+		if member.weight > 0 && member.Reasons() == 0 {
+			return all
+		}
+	}
+	if m.balancing.panic {
+		return all &^ unfit
+	}
+	return all
+}
+
+// SetEndpoints puts another set of endpoints in force: discovery found it. Endpoints that stay keep their connections and
+// what is known of them; those that are gone finish what they have. Of an address listed twice the first counts. An
+// empty set is one: requests get a 503 at once. It does nothing before Start and after Retire.
+func (s *Service) SetEndpoints(endpoints []EndpointSpec) error {
+	if len(endpoints) > maxEndpoints {
+		return fmt.Errorf("%d endpoints are more than the %d that a service may have", len(endpoints), maxEndpoints)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.inForce {
+		return nil
+	}
+	s.lineage.discovered.Store(&discovered{s.spec.DiscoveryKey, slices.Clone(endpoints)})
+	s.setEndpoints(endpoints)
+	return nil
+}
+
+// setEndpoints is SetEndpoints with the lock held.
+func (s *Service) setEndpoints(endpoints []EndpointSpec) {
+	before := s.membership.Load()
+	next := newMembership(&s.spec, endpoints, s.lineage, before)
+	if next == before {
+		return
+	}
+	s.membership.Store(next)
+	for _, t := range s.tasks {
+		t.Members(slices.Clone(next.members))
+	}
+	before.retire(next)
+	s.event(telemetry.Event{Kind: telemetry.DiscoveryEvent, State: "updated", Reason: changed(before, next)})
+}
+
+// retire lets go of the endpoints that next has not taken over: idle connections are closed now and busy ones when their
+// answer has ended.
+func (m *membership) retire(next *membership) {
+	kept := next.byKey()
+	for _, member := range m.members {
+		if kept[member.key] != member.Endpoint {
+			member.transport.CloseIdle()
+		}
+	}
+}
+
+// changed tells people how many came and went.
+func changed(before, next *membership) string {
+	had, has := before.byKey(), next.byKey()
+	came, went := 0, 0
+	for key := range has {
+		if had[key] == nil {
+			came++
+		}
+	}
+	for key := range had {
+		if has[key] == nil {
+			went++
+		}
+	}
+	return fmt.Sprintf("%d endpoints now: %d came, %d went", len(next.members), came, went)
+}
