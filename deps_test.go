@@ -33,13 +33,13 @@ var allowed = map[string][]string{
 	"route": {"exchange", "failure"},
 
 	"upstream/...": {"upstream/...", "http1", "failure", "telemetry"},
-	"backend/...":  {"backend", "exchange", "upstream", "store", "failure", "telemetry"},
+	"backend/...":  {"backend/...", "exchange", "upstream", "store", "failure", "telemetry"},
 	"snapshot":     {"route", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
 	"proxy":        {"snapshot", "route", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
 
 	"listen":              {"proxy", "listen/servertls", "snapshot", "http1", "exchange", "failure", "telemetry"},
 	"listen/servertls":    {"failure"},
-	"compile":             {"config", "snapshot", "route", "filter", "backend", "upstream/...", "exchange", "store", "failure", "telemetry", "listen/servertls"},
+	"compile":             {"config", "snapshot", "route", "filter", "backend/...", "upstream/...", "exchange", "store", "failure", "telemetry", "listen/servertls"},
 	"admin":               {"config", "compile", "snapshot", "route", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
 	"app":                 {"..."},
 	"cmd/...":             {"..."},

@@ -21,6 +21,9 @@ func (a *App) swap(next *snapshot.Snapshot, o *opened) (before *snapshot.Snapsho
 	for _, svc := range next.Services {
 		svc.Start()
 	}
+	for _, p := range next.Parts {
+		p.Part.Start()
+	}
 	for socket, l := range o.listeners {
 		a.listeners[socket] = l
 		a.serving.Go(func() { l.Serve(&a.snapshots, a.proxy) })
@@ -60,6 +63,11 @@ func (a *App) retire(before, next *snapshot.Snapshot) {
 	for name, svc := range before.Services {
 		if kept := next.Services[name]; kept != svc {
 			svc.Retire(kept)
+		}
+	}
+	for _, p := range before.Parts {
+		if next.Part(p.Key) != p.Part {
+			p.Part.Stop()
 		}
 	}
 	if gone := goneRoutes(before, next); len(gone) > 0 {
@@ -183,6 +191,9 @@ func (a *App) closeAll() {
 	if s := a.snapshots.Load(); s != nil {
 		for _, svc := range s.Services {
 			svc.Retire(nil)
+		}
+		for _, p := range s.Parts {
+			p.Part.Stop()
 		}
 		for _, f := range s.Filters() {
 			if c, ok := f.Filter.(io.Closer); ok {

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluice-gateway/sluice/backend/translate/schema"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/filter"
 	"github.com/sluice-gateway/sluice/snapshot"
@@ -48,6 +49,7 @@ func Compile(c *config.Config, found config.Diagnostics, o Options) (*snapshot.S
 	s.Services = k.services()
 	k.listeners(s)
 	k.routes(s)
+	s.Parts = k.parts
 	s.Config = k.redacted()
 	k.diagnostics.Sort()
 	if k.diagnostics.HasErrors() {
@@ -64,7 +66,9 @@ type compiler struct {
 	diagnostics config.Diagnostics
 	built       map[string]*upstream.Service
 	instances   []snapshot.Instance
-	read        map[string][]byte // nil: it could not be
+	parts       []snapshot.NamedPart
+	schemas     map[string]*schema.Schema // nil: it could not be read
+	read        map[string][]byte         // nil: it could not be
 }
 
 // errorf reports a mistake, unless one at the same place is known: a value that could not be read is not also wrong.

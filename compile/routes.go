@@ -75,7 +75,7 @@ func (k *compiler) routeParts(at string, c *config.Route) routeParts {
 	r := routeParts{at: at, config: c}
 	r.matches = k.matches(at, c)
 	r.filters = k.level(at+".filters", "route/"+c.Name, c.Name, c.Filters)
-	r.end = k.end(at, c, r.matches)
+	r.end = k.translated(at, c, k.end(at, c, r.matches))
 	return r
 }
 

@@ -59,6 +59,7 @@ func (k *checker) routeEnd(r *Route, path string) {
 	k.reference(path+".service", r.Service, k.serviceNames)
 	k.split(r.Split, path+".split")
 	k.redirect(r.Redirect, path+".redirect")
+	k.translate(r, path+".translate")
 }
 
 func (k *checker) split(ends []SplitEnd, path string) {

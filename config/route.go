@@ -8,7 +8,7 @@ import (
 // Route says which requests it takes and what becomes of them. It has exactly one end: service, split, respond or
 // redirect.
 type Route struct {
-	_ struct{} `yet:"aggregate,batch,mirror,translate"`
+	_ struct{} `yet:"aggregate,batch,mirror"`
 
 	// What metrics, logs and `sluice explain` call the route. Letters, digits, `.`, `_` and `-`, at most 64; unique.
 	Name string `yaml:"name" required:"true"`
@@ -39,6 +39,9 @@ type Route struct {
 	// With `split`, the selector by which a caller keeps its side while weights move: `cookie:sid`, `consumer`,
 	// `client.ip`, several joined by `+`.
 	StickyBy string `yaml:"stickyBy"`
+
+	// With `service` or `split`, lets clients of another protocol call it.
+	Translate *Translate `yaml:"translate"`
 
 	// End: answer from the configuration.
 	Respond *Respond `yaml:"respond"`

@@ -167,7 +167,7 @@ func (l *life) fail(ctx context.Context, err error) {
 	l.x.Fail(ctx, err)
 	l.x.Response = nil
 	if l.x.Failure.Kind != failure.ClientGone {
-		l.x.Response = render(l.x)
+		l.x.Response = l.render()
 	}
 }
 
@@ -216,7 +216,7 @@ func (l *life) panicked(ctx context.Context, p any) {
 		l.w.Abort()
 		return
 	}
-	x.Response = render(x)
+	x.Response = l.render()
 	l.finishHead()
 	if l.w.Write(x.Response) != nil {
 		l.w.Abort()

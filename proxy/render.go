@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/backend"
 	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/failure"
 )
@@ -24,14 +25,22 @@ type problem struct {
 	RequestID string `json:"requestId,omitempty"`
 }
 
-// render makes the answer that tells x.Failure to the client, in the way the client reads failures.
-func render(x *exchange.Exchange) *http.Response {
-	f := x.Failure
+// render makes the answer that tells x.Failure to the client, in the way the client reads failures. A route whose
+// clients speak a protocol of their own is asked first.
+func (l *life) render() *http.Response {
+	x, f := l.x, l.x.Failure
 	header := make(http.Header, 8)
 	for name, values := range f.Header {
 		header[http.CanonicalHeaderKey(name)] = values
 	}
 	header["Proxy-Status"] = []string{proxyStatus(f)}
+	if l.route != nil {
+		if r, ok := l.route.Backend.(backend.FailureRenderer); ok {
+			if res := r.RenderFailure(x, header); res != nil {
+				return res
+			}
+		}
+	}
 	if isGRPC(x.In.Header) {
 		return renderGRPC(f, header)
 	}

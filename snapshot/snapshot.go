@@ -22,6 +22,7 @@ type Snapshot struct {
 	Listeners []*Listener
 	Routes    []*Route // each once, in the order of the file
 	Services  map[string]*upstream.Service
+	Parts     []NamedPart // what else runs by itself
 	Consumers *exchange.Directory
 	AccessLog AccessLog
 	Admin     Admin
@@ -102,6 +103,29 @@ type Route struct {
 type Instance struct {
 	Key    string // scope, name and settings
 	Filter filter.Filter
+}
+
+// Part is something beside services that runs by itself while a snapshot has it. Start is called after the swap, for
+// those taken over from the snapshot before, too; Stop when no snapshot has it any more.
+type Part interface {
+	Start()
+	Stop()
+}
+
+// NamedPart is a part with what makes it the same one after a reload.
+type NamedPart struct {
+	Key  string
+	Part Part
+}
+
+// Part finds the part of a key, or nil.
+func (s *Snapshot) Part(key string) Part {
+	for _, p := range s.Parts {
+		if p.Key == key {
+			return p.Part
+		}
+	}
+	return nil
 }
 
 // Listener finds a listener by name, or nil.
