@@ -34,6 +34,7 @@ func (k *compiler) service(at string, c *config.Service) *upstream.Service {
 		},
 		RetryBudget: upstream.RetryBudget{Percent: c.RetryBudget.Percent, MinPerSecond: c.RetryBudget.MinPerSecond},
 		Panic:       c.Panic,
+		Events:      k.Metrics.Events(),
 	}
 	if before != nil {
 		spec.Series = before.Series()

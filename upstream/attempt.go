@@ -18,6 +18,7 @@ type attempt struct {
 	loop     *loop
 	endpoint *Endpoint
 	number   int
+	watched  watched
 	start    time.Time
 	body     *bodyReader // nil: the request has none
 	trip     transport.Trip
@@ -109,8 +110,8 @@ func (a *attempt) record(res *http.Response, err error) {
 	service.spec.Series.Attempt(outcome, d)
 	o := Outcome{Kind: outcome, Status: t.Status, Latency: d}
 	a.endpoint.learn(o, now)
-	for _, w := range service.watchers {
-		w.End(a.endpoint, o)
+	for i, w := range service.watchers {
+		w.End(a.endpoint, a.watched[i], o)
 	}
 	o.Latency = now.Sub(a.loop.start)
 	a.loop.outcome = o

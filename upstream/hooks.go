@@ -24,23 +24,32 @@ type Gate interface {
 	Admit(ctx context.Context, call *Call, by time.Time) (Ticket, error)
 	// Again reports whether a call that was admitted may be tried once more: a retry, a hedge.
 	Again() bool
-	// Leave is called once for each call admitted, when its answer has ended, with what came of its last attempt. The
-	// latency is the call's: from Do to the head of the answer. A call that made no attempt leaves with ClientGone.
+	// Answered is called once for each call admitted, when Do returns: with the head of the answer or without. It is told
+	// what came of the last attempt; the latency is the call's, from its admission to the head of the answer. A call that
+	// made no attempt ends with ClientGone.
+	Answered(t Ticket, o Outcome)
+	// Leave is called once for each call admitted, after Answered and with the same outcome, when the answer has ended.
 	Leave(t Ticket, o Outcome)
 }
 
-// Ticket is what a gate wants to be told when the call leaves: whether it was a probe, of which period it was.
+// Ticket is what a gate or watcher wants to be told in the end: whether this was a probe, of which period it was.
 type Ticket uint64
 
-// maxGates is how many gates a service can have. Their tickets lie in the loop.
-const maxGates = 4
+// maxGates and maxWatchers are how many a service can have. The tickets lie in the loop and in the attempt.
+const (
+	maxGates    = 4
+	maxWatchers = 3
+)
+
+// watched are the tickets of an attempt.
+type watched [maxWatchers]Ticket
 
 // Watcher sees every attempt.
 type Watcher interface {
 	// Begin is asked before an attempt at e. False sends the attempt elsewhere, as if e had been tried.
-	Begin(e *Endpoint) bool
+	Begin(e *Endpoint) (Ticket, bool)
 	// End is told what came of it, once for each attempt begun, when the head of the answer has arrived or will not.
-	End(e *Endpoint, o Outcome)
+	End(e *Endpoint, t Ticket, o Outcome)
 }
 
 // Outcome is what came of an attempt.
@@ -104,7 +113,17 @@ func (l *loop) admit(ctx context.Context) error {
 		l.tickets[i] = t
 		l.admitted++
 	}
+	if l.admitted > 0 {
+		l.start = time.Now() // waiting is not the service's time
+	}
 	return nil
+}
+
+// answered tells the gates what came of the call.
+func (l *loop) answered() {
+	for i, g := range l.service.gates[:l.admitted] {
+		g.Answered(l.tickets[i], l.outcome)
+	}
 }
 
 // passOut lets the call leave the gates it was admitted by.
@@ -126,14 +145,14 @@ func (l *loop) mayGoOn() bool {
 
 // beginsAt reports whether no watcher has anything against an attempt at e. Those that agreed before one refused are told
 // that nothing came of it.
-func (s *Service) beginsAt(e *Endpoint) bool {
+func (s *Service) beginsAt(e *Endpoint) (tickets watched, ok bool) {
 	for i, w := range s.watchers {
-		if !w.Begin(e) {
-			for _, agreed := range s.watchers[:i] {
-				agreed.End(e, Outcome{Kind: failure.ClientGone})
+		if tickets[i], ok = w.Begin(e); !ok {
+			for k, agreed := range s.watchers[:i] {
+				agreed.End(e, tickets[k], Outcome{Kind: failure.ClientGone})
 			}
-			return false
+			return tickets, false
 		}
 	}
-	return true
+	return tickets, true
 }

@@ -100,6 +100,7 @@ func (s *Service) begin(ctx context.Context, call *Call) *loop {
 // leave is Do's last step: it tells the caller of the attempts.
 func (l *loop) leave(call *Call) {
 	call.Attempts = l.call.Attempts
+	l.answered()
 	l.release()
 }
 
@@ -150,9 +151,12 @@ func (l *loop) choose() (*attempt, error) {
 	for range 2 {
 		for at := l.members.pick(l.tried); at >= 0; at = l.members.pick(l.tried) {
 			l.tried = append(l.tried, at)
-			if e := l.members.members[at].Endpoint; l.service.beginsAt(e) {
+			e := l.members.members[at].Endpoint
+			if tickets, ok := l.service.beginsAt(e); ok {
 				l.number++
-				return l.attempt(e), nil
+				a := l.attempt(e)
+				a.watched = tickets
+				return a, nil
 			}
 		}
 		l.tried = l.tried[:0]

@@ -248,9 +248,12 @@ func (d *doorman) Admit(context.Context, *Call, time.Time) (Ticket, error) {
 }
 func (d *doorman) Again() bool               { return !d.closed }
 func (d *doorman) Leave(t Ticket, o Outcome) { d.note("leave %d %s %d", t, o.Kind, o.Status) }
-func (d *doorman) Begin(e *Endpoint) bool    { d.note("begin"); return e.host != d.never }
-func (d *doorman) End(e *Endpoint, o Outcome) {
-	d.note("end %s %d", o.Kind, o.Status)
+func (d *doorman) Answered(t Ticket, o Outcome) {
+	d.note("answered %d %s %d", t, o.Kind, o.Status)
+}
+func (d *doorman) Begin(e *Endpoint) (Ticket, bool) { d.note("begin"); return 3, e.host != d.never }
+func (d *doorman) End(e *Endpoint, t Ticket, o Outcome) {
+	d.note("end %d %s %d", t, o.Kind, o.Status)
 }
 func (d *doorman) Start(*Service)     { d.note("start") }
 func (d *doorman) Members(m []Member) { d.note("%d members", len(m)) }
@@ -275,11 +278,11 @@ func TestHooks(t *testing.T) {
 	read(t, mustDo(t, svc, call()))
 	got := d.String()
 	got = strings.ReplaceAll(strings.ReplaceAll(got, "begin, begin", "begin"), "begin, begin", "begin") // some were sent elsewhere
-	if got != "admit, begin, end connection_terminated 0, begin, end  200, leave 7  200" {
+	if got != "admit, begin, end 3 connection_terminated 0, begin, end 3  200, answered 7  200, leave 7  200" {
 		t.Error(got)
 	}
 	res := mustDo(t, svc, call())
-	if got := d.String(); !strings.HasSuffix(got, "end status_5xx 503") {
+	if got := d.String(); !strings.HasSuffix(got, "end 3 status_5xx 503, answered 7 status_5xx 503") {
 		t.Errorf("%s: the call left before its answer had ended", got)
 	}
 	res.Body.Close()
@@ -301,7 +304,7 @@ func TestHooks(t *testing.T) {
 	if _, err := lonely.Do(t.Context(), call()); err != errNoEndpoint {
 		t.Error(err)
 	}
-	if got, want := d.String(), fmt.Sprintf("admit, begin, begin, leave 7 %s 0", failure.ClientGone); got != want {
+	if got, want := d.String(), fmt.Sprintf("admit, begin, begin, answered 7 %[1]s 0, leave 7 %[1]s 0", failure.ClientGone); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
