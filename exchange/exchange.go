@@ -52,10 +52,12 @@ type Exchange struct {
 	// Inform passes a 1xx answer to the client. Never nil while a backend runs.
 	Inform func(status int, header http.Header)
 
+	kept      []kept // what filters keep for their later hooks
 	directory *Directory
 	attempts  [2]telemetry.Attempt
 	captures  [8]Capture
 	limits    [2]Limit
+	first     [1]kept
 }
 
 // Reset makes x ready for another request, keeping what can be reused.
@@ -64,6 +66,7 @@ func (x *Exchange) Reset() {
 	x.Attempts = x.attempts[:0]
 	x.Captures = x.captures[:0]
 	x.Limits = x.limits[:0]
+	x.kept = x.first[:0]
 }
 
 // Consumers is the directory of the snapshot that this exchange began with.

@@ -33,7 +33,7 @@ func (s Source) String() string {
 // Kind is a failure's type. Its text is what metrics, logs and Proxy-Status show.
 type Kind string
 
-// The kinds in use. All but the last two are registered by RFC 9209 section 2.3.
+// The kinds in use. All but the last three are registered by RFC 9209 section 2.3.
 const (
 	DNSTimeout             Kind = "dns_timeout"
 	DNSError               Kind = "dns_error"
@@ -57,6 +57,7 @@ const (
 	ProxyLoopDetected      Kind = "proxy_loop_detected"
 	ClientGone             Kind = "client_gone"    // never sent: nobody is left to read it; logged as 499
 	ClientStalled          Kind = "client_stalled" // the client neither sent nor read for stallTimeout
+	FaultInjected          Kind = "fault_injected" // made on purpose, to rehearse a failure
 )
 
 // statuses is the one table from kind to status code. A failure whose kind covers several codes carries its own Status.
@@ -83,6 +84,7 @@ var statuses = map[Kind]int{
 	ProxyLoopDetected:      http.StatusLoopDetected,
 	ClientGone:             StatusClientClosedRequest,
 	ClientStalled:          http.StatusRequestTimeout,
+	FaultInjected:          http.StatusServiceUnavailable,
 }
 
 // StatusClientClosedRequest is logged, and never sent, for a client that went away before its answer. nginx's number.
@@ -94,6 +96,7 @@ type Error struct {
 	Kind      Kind
 	Status    int         // 0: the kind's own
 	RetrySafe bool        // nothing of the request reached the other side, so repeating it cannot do harm
+	BreakOff  bool        // the client gets no answer: its connection, on HTTP/2 its stream, is broken off
 	Detail    string      // for the client: one sentence without addresses or secrets; may be empty
 	Header    http.Header // fields the answer must carry (Allow, Retry-After, WWW-Authenticate); may be nil
 	Err       error       // the cause, for the log only; may be nil

@@ -31,7 +31,8 @@ type ResponseFilter interface {
 	OnResponse(ctx context.Context, x *exchange.Exchange) error
 }
 
-// FinishFilter runs once for every filter whose OnRequest could have run, when the answer is written or broken off.
+// FinishFilter runs once when the answer is written or broken off, after a panic too, and for every filter of the
+// pipeline: one whose OnRequest never came, because another answered first, tells by x.Kept that it holds nothing.
 type FinishFilter interface {
 	OnFinish(x *exchange.Exchange)
 }

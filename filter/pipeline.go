@@ -137,10 +137,23 @@ func (p *Pipeline) Response(ctx context.Context, x *exchange.Exchange, answered 
 	return -1, nil
 }
 
-// Finish tells every filter that the exchange is over.
+// Finish tells every filter that the exchange is over. One that panics costs the others nothing: what they hold for the
+// exchange must be given back.
 func (p *Pipeline) Finish(x *exchange.Exchange) {
-	for _, f := range p.finish {
-		f.OnFinish(x)
+	if len(p.finish) > 0 {
+		finish(p.finish, x)
+	}
+}
+
+func finish(filters []FinishFilter, x *exchange.Exchange) {
+	at := 0
+	defer func() {
+		if at < len(filters) { // it panics, and goes on to
+			finish(filters[at+1:], x)
+		}
+	}()
+	for ; at < len(filters); at++ {
+		filters[at].OnFinish(x)
 	}
 }
 

@@ -81,10 +81,11 @@ func (l *life) finish() {
 	l.pipeline.Finish(x) // last: a filter that panics here must not cost the line in the log
 }
 
-// status is what the log says: the answer's, or 499 for a client that did not wait for it.
+// status is what the log says: the answer's, 499 for a client that did not wait for it, and for one that was broken off
+// what it would have been told.
 func (l *life) status() int {
-	if f := l.x.Failure; f != nil && f.Kind == failure.ClientGone {
-		return failure.StatusClientClosedRequest
+	if f := l.x.Failure; f != nil && (f.Kind == failure.ClientGone || f.BreakOff) {
+		return f.Code()
 	}
 	if l.x.Response != nil {
 		return l.x.Response.StatusCode

@@ -141,7 +141,7 @@ func (l *life) respond(ctx context.Context, answered int, err error) {
 		l.fail(ctx, err)
 	}
 	if x.Response == nil {
-		return // the client went away
+		return // the client went away, or is to be broken off
 	}
 	x.FirstByte = time.Since(x.Start)
 	removeHopByHop(x.Response.Header, x.Response.StatusCode == http.StatusSwitchingProtocols)
@@ -159,14 +159,14 @@ func (l *life) respond(ctx context.Context, answered int, err error) {
 	l.finishHead()
 }
 
-// fail makes err the answer. A client that has gone gets none.
+// fail makes err the answer. A client that has gone gets none, nor does one that is to be broken off.
 func (l *life) fail(ctx context.Context, err error) {
 	if f := l.body.failure(); f != nil {
 		err = f // the backend failed because the client's body did
 	}
 	l.x.Fail(ctx, err)
 	l.x.Response = nil
-	if l.x.Failure.Kind != failure.ClientGone {
+	if f := l.x.Failure; f.Kind != failure.ClientGone && !f.BreakOff {
 		l.x.Response = l.render()
 	}
 }

@@ -17,8 +17,8 @@ func (c *Counter) Load() uint64 { return c.n.Load() }
 // Gauge goes up and down. The zero value is ready and all methods may be called at once from anywhere.
 type Gauge struct{ n atomic.Int64 }
 
-// Add adds n, which may be negative.
-func (g *Gauge) Add(n int64) { g.n.Add(n) }
+// Add adds n, which may be negative, and returns the value then.
+func (g *Gauge) Add(n int64) int64 { return g.n.Add(n) }
 
 // Load is the value now.
 func (g *Gauge) Load() int64 { return g.n.Load() }

@@ -80,14 +80,26 @@ var (
 	mirrorTotal = prometheus.NewDesc("sluice_mirror_total",
 		"Copies of requests: answered, failed, dropped_full, dropped_body or dropped_incomplete.",
 		[]string{"route", "outcome"}, nil)
+	mirrorInFlight = prometheus.NewDesc("sluice_mirror_in_flight",
+		"Copies of requests in flight.",
+		[]string{"route"}, nil)
 	throttleTotal = prometheus.NewDesc("sluice_throttle_total",
-		"Decisions of throttles: passed, delayed or refused. Above a route the label is empty.",
+		"Decisions of throttles: passed, delayed or refused; gone: the client left while it waited. Above a route the label is empty.",
 		[]string{"route", "outcome"}, nil)
+	throttleWaiting = prometheus.NewDesc("sluice_throttle_waiting",
+		"Requests that wait in throttles now.",
+		[]string{"route"}, nil)
 	concurrencyTotal = prometheus.NewDesc("sluice_concurrency_limit_total",
-		"Decisions of concurrency limits: allowed or limited. Above a route the label is empty.",
+		"Decisions of concurrency limits: allowed or limited; gone: the client left while it waited. Above a route the label is empty.",
 		[]string{"route", "outcome"}, nil)
+	concurrencyInFlight = prometheus.NewDesc("sluice_concurrency_limit_in_flight",
+		"Requests that hold a place of a concurrency limit now.",
+		[]string{"route"}, nil)
+	concurrencyWaiting = prometheus.NewDesc("sluice_concurrency_limit_waiting",
+		"Requests that wait for a place of a concurrency limit now.",
+		[]string{"route"}, nil)
 	faultsTotal = prometheus.NewDesc("sluice_faults_total",
-		"Faults injected on purpose: delay or abort. Above a route the label is empty.",
+		"Faults injected on purpose: delay or abort; not injected: skipped (too many are held up), expression_error. Above a route the label is empty.",
 		[]string{"route", "kind"}, nil)
 	eventsTotal = prometheus.NewDesc("sluice_events_total",
 		"Entries of the event log by kind; bursts of refusals count once a second.",
@@ -116,6 +128,7 @@ var (
 var descs = []*prometheus.Desc{
 	requestsTotal, requestDuration, expressionErrors, upstreamDuration, upstreamAttempts, retriesSuppressed, endpointUp,
 	healthChecks, healthTransitions, ejections, readmissions, breakerState, breakerTransitions, breakerRefused,
-	breakerFallbacks, hedges, overloaded, serviceInFlight, serviceLimit, discoveryTotal, discoveryEndpoints, discoveryLastGood, shedTotal, mirrorTotal, throttleTotal,
+	breakerFallbacks, hedges, overloaded, serviceInFlight, serviceLimit, discoveryTotal, discoveryEndpoints, discoveryLastGood, shedTotal, mirrorTotal, mirrorInFlight,
+	throttleTotal, throttleWaiting, concurrencyInFlight, concurrencyWaiting,
 	concurrencyTotal, faultsTotal, eventsTotal, ratelimitTotal, connections, connectionsRejected, configReloads, configRevision, accessLogDropped, panics,
 }

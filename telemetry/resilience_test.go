@@ -121,16 +121,24 @@ func TestWhatIsDoneToTheTrafficOfARouteIsShown(t *testing.T) {
 	for _, inc := range []func(){
 		throttle.Passed, throttle.Delayed, throttle.Refused, limit.Allowed, limit.Limited, fault.Delayed, fault.Aborted,
 		mirror.Answered, mirror.Failed, mirror.Full, mirror.TooLarge, mirror.Incomplete, other.Passed,
+		throttle.Gone, limit.Gone, fault.Skipped, fault.ExpressionFailed,
+		func() { throttle.Waiting(3) }, func() { limit.Waiting(4) }, func() { limit.InFlight(5) }, func() { mirror.InFlight(6) },
 		func() { shed.Shed(Critical) }, func() { shed.Shed(Default) }, func() { shed.Shed(Sheddable) },
 	} {
 		inc()
 	}
 	got := without(series(gather(t, m)), process...)
 	want := []string{
+		`sluice_concurrency_limit_in_flight{route=} 5`,
 		`sluice_concurrency_limit_total{outcome=allowed,route=} 1`,
+		`sluice_concurrency_limit_total{outcome=gone,route=} 1`,
 		`sluice_concurrency_limit_total{outcome=limited,route=} 1`,
+		`sluice_concurrency_limit_waiting{route=} 4`,
 		`sluice_faults_total{kind=abort,route=orders} 1`,
 		`sluice_faults_total{kind=delay,route=orders} 1`,
+		`sluice_faults_total{kind=expression_error,route=orders} 1`,
+		`sluice_faults_total{kind=skipped,route=orders} 1`,
+		`sluice_mirror_in_flight{route=orders} 6`,
 		`sluice_mirror_total{outcome=answered,route=orders} 1`,
 		`sluice_mirror_total{outcome=dropped_body,route=orders} 1`,
 		`sluice_mirror_total{outcome=dropped_full,route=orders} 1`,
@@ -140,8 +148,10 @@ func TestWhatIsDoneToTheTrafficOfARouteIsShown(t *testing.T) {
 		`sluice_shed_total{criticality=default,route=orders} 1`,
 		`sluice_shed_total{criticality=sheddable,route=orders} 1`,
 		`sluice_throttle_total{outcome=delayed,route=orders} 1`,
+		`sluice_throttle_total{outcome=gone,route=orders} 1`,
 		`sluice_throttle_total{outcome=passed,route=orders} 1`,
 		`sluice_throttle_total{outcome=refused,route=orders} 1`,
+		`sluice_throttle_waiting{route=orders} 3`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("series are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

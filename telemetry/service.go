@@ -21,7 +21,7 @@ var outcomes = [...]failure.Kind{
 	failure.TLSProtocolError, failure.TLSCertificateError, failure.HTTPRequestError, failure.HTTPRequestDenied,
 	failure.HTTPResponseIncomplete, failure.HTTPResponseHeaderSize, failure.HTTPResponseTimeout, failure.HTTPUpgradeFailed,
 	failure.HTTPProtocolError, failure.ProxyInternalError, failure.ProxyConfiguration, failure.ProxyLoopDetected,
-	failure.ClientGone, failure.ClientStalled,
+	failure.ClientGone, failure.ClientStalled, failure.FaultInjected,
 }
 
 // ServiceSeries counts the attempts of one service. It lives as long as a service of its name does, across reloads.

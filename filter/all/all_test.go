@@ -10,12 +10,13 @@ func TestRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"compress", "cors", "ipAllow", "keyAuth", "rateLimit", "requestHeaders", "responseHeaders", "rewrite"}
+	want := []string{"compress", "concurrencyLimit", "cors", "faultInjection", "ipAllow", "keyAuth", "rateLimit", "requestHeaders", "responseHeaders", "rewrite", "throttle"}
 	if !slices.Equal(r.Names(), want) {
 		t.Errorf("%q, want %q", r.Names(), want)
 	}
+	repeat := []string{"concurrencyLimit", "ipAllow", "rateLimit", "requestHeaders", "responseHeaders", "rewrite", "throttle"}
 	for name, typ := range r {
-		if repeats := slices.Contains([]string{"ipAllow", "rateLimit", "requestHeaders", "responseHeaders", "rewrite"}, name); typ.Repeat != repeats {
+		if repeats := slices.Contains(repeat, name); typ.Repeat != repeats {
 			t.Errorf("%s: repeats %v", name, typ.Repeat)
 		}
 	}

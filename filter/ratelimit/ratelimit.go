@@ -1,10 +1,7 @@
 // Package ratelimit is the filter rateLimit: so many requests a window for each key, and 429 for those over it.
 //
 // The limit is GCRA: a key that was idle may send `burst` requests at once, then one every window/limit. Any window
-// thus holds at most limit + burst. A refused request costs nothing. What is counted by is a selector; a request in
-// which a part of it is missing (no consumer, no such header) is counted by its client's address instead, apart from
-// those that are counted by the address anyway. A client without an address, on a unix socket, shares one count with
-// its like.
+// thus holds at most limit + burst. A refused request costs nothing. What is counted by is a filter.Key.
 //
 // A limit by client.ip alone runs in phase Admit, before anybody is authenticated; one with another key runs in phase
 // Limit, when the consumer is known. Several may be written, at one level or at different ones: a request must pass all
@@ -49,14 +46,12 @@ func Type() filter.Type { return filter.Define("rateLimit", filter.Limit, New).R
 
 // Filter is one rateLimit.
 type Filter struct {
-	limiter  store.Limiter
-	series   *telemetry.RateLimitSeries
-	key      exchange.Selector
-	rate     store.Rate
-	rule     string // scope and name
-	fallback string // the rule that counts, by address, requests without a key
-	shadow   bool
-	fields   fields
+	limiter store.Limiter
+	series  *telemetry.RateLimitSeries
+	key     filter.Key
+	rate    store.Rate
+	shadow  bool
+	fields  fields
 }
 
 var (
@@ -70,35 +65,26 @@ func New(env filter.Env, c Config) (filter.Filter, error) {
 	if c.Burst == 0 {
 		c.Burst = c.Limit
 	}
-	if c.Key.IsZero() {
-		if err := c.Key.UnmarshalText([]byte("client.ip")); err != nil {
-			return nil, err
-		}
+	key, err := filter.NewKey(env, c.Key)
+	if err != nil {
+		return nil, err
 	}
-	rule := env.Scope + "\x00" + env.Name
 	return &Filter{
-		limiter:  env.Limiter,
-		series:   env.Metrics.RateLimit(env.Route),
-		key:      c.Key,
-		rate:     store.Rate{Limit: c.Limit, Window: c.Window, Burst: c.Burst},
-		rule:     rule,
-		fallback: rule + "\x00client.ip",
-		shadow:   c.Shadow,
-		fields:   newFields(c.Limit, c.Window),
+		limiter: env.Limiter,
+		series:  env.Metrics.RateLimit(env.Route),
+		key:     key,
+		rate:    store.Rate{Limit: c.Limit, Window: c.Window, Burst: c.Burst},
+		shadow:  c.Shadow,
+		fields:  newFields(c.Limit, c.Window),
 	}, nil
 }
 
 // Phase is Admit if the address is all that the key reads.
-func (f *Filter) Phase() filter.Phase {
-	if f.key.AddressOnly() {
-		return filter.Admit
-	}
-	return filter.Limit
-}
+func (f *Filter) Phase() filter.Phase { return f.key.Phase() }
 
 // OnRequest takes one request from the caller's limit.
 func (f *Filter) OnRequest(ctx context.Context, x *exchange.Exchange) error {
-	d, err := f.limiter.Take(ctx, f.counter(x), f.rate)
+	d, err := f.limiter.Take(ctx, f.key.Of(x), f.rate)
 	if err != nil {
 		return nil // a limit that refuses everybody while its counters are away is worse than none
 	}
@@ -122,13 +108,6 @@ func (f *Filter) count(allowed bool, over func()) {
 	} else {
 		over()
 	}
-}
-
-func (f *Filter) counter(x *exchange.Exchange) store.Key {
-	if value, ok := f.key.Key(x); ok {
-		return store.Key{Rule: f.rule, Value: value}
-	}
-	return store.Key{Rule: f.fallback, Value: x.Client.String()}
 }
 
 func refusal(after time.Duration) error {
