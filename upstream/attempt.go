@@ -17,6 +17,7 @@ import (
 type attempt struct {
 	loop     *loop
 	endpoint *Endpoint
+	member   int // its position
 	number   int
 	watched  watched
 	start    time.Time
@@ -132,6 +133,6 @@ func (a *attempt) AnswerEnded() {
 	if a.body != nil {
 		a.body.finish()
 	}
-	a.endpoint.load.InFlight.Add(-1)
+	l.members.done(a.member)
 	l.release()
 }

@@ -195,7 +195,7 @@ func TestNothingSentIsAlwaysSafe(t *testing.T) {
 	s := newScript(t, "200")
 	svc := start(t, spec(t, refusing(t), s.url), nil)
 	for _, method := range []string{"POST", "GET"} {
-		*svc.membership.Load().turn = balance.Turn{} // begins with the one that refuses
+		svc.lineage.balance = balance.Shared{} // begins with the one that refuses
 		call := &Call{Request: out(method, strings.NewReader("body"), -1), Policy: policy(2)}
 		res := mustDo(t, svc, call)
 		read(t, res)
@@ -206,7 +206,7 @@ func TestNothingSentIsAlwaysSafe(t *testing.T) {
 	if got := fmt.Sprint(s.requests()); got != "[POST 2 body GET 2 body]" {
 		t.Error(got)
 	}
-	*svc.membership.Load().turn = balance.Turn{}
+	svc.lineage.balance = balance.Shared{}
 	_, err := svc.Do(t.Context(), &Call{Request: out("GET", nil, 0), Policy: policy(2, func(p *RetryPolicy) { p.ConnectFailure = false })})
 	if outcome(nil, err) != "connection_refused" {
 		t.Error(err)
@@ -584,7 +584,7 @@ func TestAFullEndpointIsPassedOver(t *testing.T) {
 	wider := sp
 	wider.Endpoints = append(sp.Endpoints, specOf(t, other.url)...)
 	both := start(t, wider, svc)
-	*both.membership.Load().turn = balance.Turn{} // begins with the full one
+	both.lineage.balance = balance.Shared{} // begins with the full one
 	call := &Call{Request: out("POST", strings.NewReader("body"), 4), Policy: policy(3)}
 	read(t, mustDo(t, both, call))
 	if len(call.Attempts) != 2 {

@@ -63,7 +63,7 @@ func (l *loop) namesFailure(f *failure.Error) bool {
 		failure.TLSProtocolError:
 		return on.ConnectFailure
 	case failure.ConnectionLimitReached: // another endpoint may have room; this one has none
-		return on.ConnectFailure && len(l.tried) < l.members.choice().takers
+		return on.ConnectFailure && len(l.tried) < l.members.choice(time.Now()).takers
 	case failure.ConnectionTimeout: // of connectTimeout, or of the attempt while it was connecting
 		return on.ConnectFailure || on.Timeout
 	case failure.ConnectionTerminated:

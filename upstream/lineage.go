@@ -1,12 +1,18 @@
 package upstream
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/sluice-gateway/sluice/upstream/balance"
+)
 
 // lineage is what the services of one name have in common, one reload after the other: what must be the same whichever of
 // them a request holds.
 type lineage struct {
 	// version counts the changes of any endpoint's reasons. A choice made for another version is made anew.
 	version atomic.Uint64
+	// balance is whose turn it is, and what is in flight.
+	balance balance.Shared
 	// discovered is the set that discovery found last; nil: none yet.
 	discovered atomic.Pointer[discovered]
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/failure"
 	"github.com/sluice-gateway/sluice/http1"
+	"github.com/sluice-gateway/sluice/upstream/balance"
 	"github.com/sluice-gateway/sluice/upstream/transport"
 )
 
@@ -64,6 +65,7 @@ type loop struct {
 
 	number int   // of the attempt, from 1
 	tried  []int // members asked since the last start over
+	stays  bool  // the first of them is the one that the client's token names
 
 	admitted int // gates passed
 	tickets  [maxGates]Ticket
@@ -99,7 +101,7 @@ func (s *Service) begin(ctx context.Context, call *Call) *loop {
 
 // leave is Do's last step: it tells the caller of the attempts.
 func (l *loop) leave(call *Call) {
-	call.Attempts = l.call.Attempts
+	call.Attempts, call.Token = l.call.Attempts, l.call.Token
 	l.answered()
 	l.release()
 }
@@ -148,16 +150,27 @@ func (l *loop) keeps() int64 {
 
 // choose begins an attempt at the next endpoint: one not tried yet, or, if all were, any.
 func (l *loop) choose() (*attempt, error) {
+	now := l.start
+	if l.number > 0 {
+		now = time.Now()
+	}
 	for range 2 {
-		for at := l.members.pick(l.tried); at >= 0; at = l.members.pick(l.tried) {
+		for {
+			at := l.members.pick(balance.Ask{Key: l.call.HashKey, Now: now, Tried: l.tried})
+			if at < 0 {
+				break
+			}
+			if len(l.tried) == 0 && l.number == 0 {
+				l.stays = l.call.HashKey != "" && l.call.HashKey == l.members.set.Token(at)
+			}
 			l.tried = append(l.tried, at)
-			e := l.members.members[at].Endpoint
-			if tickets, ok := l.service.beginsAt(e); ok {
+			if tickets, ok := l.service.beginsAt(l.members.members[at].Endpoint); ok {
 				l.number++
-				a := l.attempt(e)
+				a := l.attempt(at, now)
 				a.watched = tickets
 				return a, nil
 			}
+			l.members.done(at)
 		}
 		l.tried = l.tried[:0]
 	}
@@ -166,18 +179,17 @@ func (l *loop) choose() (*attempt, error) {
 
 // attempt begins one. A transport may still be busy with what an earlier one gave it, so only the first has its place in
 // the loop.
-func (l *loop) attempt(at *Endpoint) *attempt {
-	a, start := &l.first, l.start
+func (l *loop) attempt(at int, now time.Time) *attempt {
+	a := &l.first
 	if l.number > 1 {
-		a, start = new(attempt), time.Now()
+		a = new(attempt)
 	}
-	a.loop, a.endpoint, a.number, a.start = l, at, l.number, start
+	a.loop, a.endpoint, a.member, a.number, a.start = l, l.members.members[at].Endpoint, at, l.number, now
 	if l.body != nil {
 		a.reader.body = l.body
 		a.body = &a.reader
 	}
 	l.users.Add(1)
-	at.load.InFlight.Add(1)
 	return a
 }
 
@@ -193,6 +205,9 @@ func (l *loop) deliver(a *attempt, res *http.Response, err error) (*http.Respons
 		return nil, l.over(err)
 	}
 	l.body.forget()
+	if !l.stays { // else one retry elsewhere does not move the client
+		l.call.Token = l.members.set.Token(a.member)
+	}
 	res.Request = l.call.Request
 	return res, nil
 }

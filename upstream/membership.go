@@ -34,8 +34,8 @@ func (m Member) Zone() string { return m.zone }
 type membership struct {
 	members   []Member
 	balancing balancing
+	set       *balance.Set
 	lineage   *lineage
-	turn      *balance.Turn
 
 	mu     sync.Mutex // makes choices
 	chosen atomic.Pointer[choice]
@@ -46,16 +46,10 @@ type balancing struct {
 	balance   Balance
 	panic     bool
 	slowStart time.Duration
+	zone      string
 }
 
-func (s *Spec) balancing() balancing { return balancing{s.Balance, s.Panic, s.SlowStart} }
-
-// choice is who may be chosen, for one version of the reasons.
-type choice struct {
-	version uint64
-	picker  balance.Picker
-	takers  int // members that may be chosen
-}
+func (s *Spec) balancing() balancing { return balancing{s.Balance, s.Panic, s.SlowStart, s.Zone} }
 
 // newMembership makes the set of these endpoints, each once. Endpoints of equal key are taken over from prev; if nothing
 // of it would be another, prev itself is.
@@ -80,15 +74,23 @@ func newMembership(spec *Spec, endpoints []EndpointSpec, l *lineage, prev *membe
 		}
 		m.members = append(m.members, Member{endpoint, e.Weight, e.Zone})
 	}
-	if prev != nil {
-		if prev.balancing == m.balancing && slices.Equal(prev.members, m.members) {
-			return prev
-		}
-		m.turn = prev.turn
-	} else {
-		m.turn = new(balance.Turn)
+	if prev != nil && prev.balancing == m.balancing && slices.Equal(prev.members, m.members) {
+		return prev
 	}
+	m.set = m.newSet(spec)
 	return m
+}
+
+func (m *membership) newSet(spec *Spec) *balance.Set {
+	candidates := make([]balance.Candidate, len(m.members))
+	for i, member := range m.members {
+		candidates[i] = balance.Candidate{Address: member.address, Weight: member.weight, Load: &member.Endpoint.load}
+	}
+	o := balance.Options{Policy: spec.Balance.Policy, Service: spec.Name, Secret: spec.Balance.Secret}
+	if set := balance.NewSet(o, candidates, &m.lineage.balance); set != nil {
+		return set
+	}
+	return balance.NewSet(balance.Options{}, candidates, &m.lineage.balance) // compile refuses policies that do not exist
 }
 
 // byKey finds the endpoints of a membership. It is empty for none.
@@ -115,69 +117,6 @@ func (m *membership) drained() map[string]bool {
 		}
 	}
 	return drained
-}
-
-// pick is the position of the member to ask, none of those in tried; -1: there is none.
-func (m *membership) pick(tried []int) int { return m.choice().picker.Pick(tried) }
-
-// choice is the one for the reasons that hold now.
-func (m *membership) choice() *choice {
-	c := m.chosen.Load()
-	if c != nil && c.version == m.lineage.version.Load() {
-		return c
-	}
-	return m.choose(c)
-}
-
-// choose makes the choice anew. While one request does, the others use the one before.
-func (m *membership) choose(before *choice) *choice {
-	if before == nil {
-		m.mu.Lock()
-	} else if !m.mu.TryLock() {
-		return before
-	}
-	defer m.mu.Unlock()
-	for {
-		version := m.lineage.version.Load()
-		if c := m.chosen.Load(); c != nil && c.version == version {
-			return c
-		}
-		c := m.newChoice()
-		c.version = version
-		m.chosen.Store(c)
-	}
-}
-
-func (m *membership) newChoice() *choice {
-	c := new(choice)
-	candidates := make([]balance.Candidate, len(m.members))
-	barred := m.barred()
-	for i, member := range m.members {
-		candidates[i] = balance.Candidate{Load: &member.Endpoint.load}
-		if member.Reasons()&barred == 0 && member.weight > 0 {
-			candidates[i].Weight = member.weight
-			c.takers++
-		}
-	}
-	c.picker = balance.New(m.balancing.balance.Policy, candidates, m.turn)
-	if c.picker == nil {
-		c.picker = balance.NewRoundRobin(candidates, m.turn) // compile refuses policies that do not exist
-	}
-	return c
-}
-
-// barred are the reasons that keep a member from being chosen. In panic health is not among them.
-func (m *membership) barred() Reason {
-	all := ^Reason(0)
-	for _, member := range m.members {
-		if member.weight > 0 && member.Reasons() == 0 {
-			return all
-		}
-	}
-	if m.balancing.panic {
-		return all &^ unfit
-	}
-	return all
 }
 
 // SetEndpoints puts another set of endpoints in force: discovery found it. Endpoints that stay keep their connections and

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/failure"
 	"github.com/sluice-gateway/sluice/telemetry"
+	"github.com/sluice-gateway/sluice/upstream/balance"
 )
 
 func endpointsOf(t *testing.T, urls ...string) []EndpointSpec { return spec(t, urls...).Endpoints }
@@ -23,7 +24,7 @@ func asked(s *Service, n int) string {
 	var b strings.Builder
 	for range n {
 		m := s.membership.Load()
-		at := m.pick(nil)
+		at := m.pick(balance.Ask{Now: time.Now()})
 		if at < 0 {
 			b.WriteByte('-')
 			continue

@@ -34,6 +34,7 @@ type Spec struct {
 	RetryBudget RetryBudget
 	Panic       bool          // no endpoint is fit: use all of them
 	SlowStart   time.Duration // how long an endpoint that joined takes to come to its full share; 0: at once
+	Zone        string        // where the gateway is: its own endpoints are preferred; empty: none are
 	Initially   Reason        // what keeps a new endpoint from taking requests, until somebody withdraws it
 	// DiscoveryKey is equal while the settings of discovery are; empty: there is none, and Endpoints are all there will be.
 	DiscoveryKey string
@@ -50,7 +51,8 @@ type EndpointSpec struct {
 
 // Balance chooses the policy and holds the options of all of them.
 type Balance struct {
-	Policy string // roundRobin | leastRequest
+	Policy string // roundRobin | leastRequest | peakEwma | random | consistentHash | sticky
+	Secret string // sticky: what tokens are signed with; empty: a key derived from the service's name
 }
 
 // Connections bounds the pool of each endpoint. For all counts 0 means no limit.
@@ -99,10 +101,14 @@ type Call struct {
 	// means it: 0 is no body, -1 an unknown length. While Do runs, and until the answer's body is closed, the request
 	// belongs to it. Close of its Body must wake a Read, as that of every server's does.
 	Request *http.Request
-	HashKey string                               // what a consistent choice hashes; empty: none
+	HashKey string                               // what consistentHash hashes, or the token that sticky gave; empty: none
 	Policy  *Policy                              // nil: one attempt, no timeout
 	Timeout time.Duration                        // the client's own, of grpc-timeout: wins over the policy's where it is shorter; 0: none
 	Inform  func(status int, header http.Header) // passes 1xx answers on; nil drops them
+
+	// Token is set where the policy is sticky and the client should be given another token than it has: that of the endpoint
+	// which answered.
+	Token string
 
 	// Attempts is appended to, one for each try. It must not be read while Do runs.
 	Attempts []telemetry.Attempt

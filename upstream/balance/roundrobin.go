@@ -1,57 +1,65 @@
 package balance
 
 import (
+	"math/bits"
 	"slices"
-	"sync"
 )
 
-// maxSequence bounds the turns worked out in advance: 8192 of four bytes each.
-const maxSequence = 8192
-
-// RoundRobin takes turns by weight, smoothly: for weights 5, 1, 1 the order is a a b a c a a and not a a a a a b c. At
+// roundRobin takes turns by weight, smoothly: for weights 5, 1, 1 the order is a a b a c a a and not a a a a a b c. At
 // each turn every candidate's credit grows by its weight; the richest is chosen, the first of equals, and pays the sum of
 // all weights. That repeats after as many turns as the weights' sum, so the turns of one round are worked out here, the
 // weights reduced by their greatest common divisor, and Pick is one atomic addition.
 //
-// A round longer than maxSequence, which only odd weights make, is played turn by turn under a lock instead.
-type RoundRobin struct {
-	turn     *Turn
-	sequence []int32
-
-	mu    sync.Mutex // for slow only
-	slow  *credits   // nil: sequence is used
-	spare []bool     // scratch of slow
+// A round that is too long for that, which only odd weights make, is not worked out. Then turn n is the candidate at
+// n times the golden ratio, modulo 1, on the line of all: multiples of that number fall into the widest gap left by those
+// before, so that these turns are about as smooth, and the shares as exact, without anything to remember.
+type roundRobin struct {
+	line
+	shared   *Shared
+	sequence []int32 // nil: the golden ratio
 }
 
-// NewRoundRobin makes a picker that goes on at turn.
-func NewRoundRobin(candidates []Candidate, turn *Turn) *RoundRobin {
-	c := newCredits(candidates)
-	r := &RoundRobin{turn: turn}
-	switch {
-	case c.total == 0:
-	case c.total > maxSequence:
-		r.slow, r.spare = c, make([]bool, len(c.weights))
-	case c.even():
-		r.sequence = c.inOrder()
-	default:
+const (
+	maxSequence = 8192    // turns, of four bytes each
+	maxPlayed   = 1 << 20 // turns times candidates: about a millisecond
+)
+
+func newRoundRobin(l line, shared *Shared) *roundRobin {
+	r := &roundRobin{line: l, shared: shared}
+	if l.columns == nil { // all weigh the same: the turns are their order
+		r.sequence = l.of
+		return r
+	}
+	c := newCredits(l)
+	if c.total <= maxSequence && c.total*int64(len(l.of)) <= maxPlayed {
 		r.sequence = make([]int32, c.total)
 		for i := range r.sequence {
-			r.sequence[i] = int32(c.turn(nil))
+			r.sequence[i] = l.of[c.turn()]
 		}
 	}
 	return r
 }
 
 // Pick is the next in turn. One that was tried already loses its turn to the one after it.
-func (r *RoundRobin) Pick(tried []int) int {
-	if r.slow != nil {
-		return r.pickSlow(tried)
-	}
-	round := uint64(len(r.sequence))
-	if round == 0 {
+func (r *roundRobin) Pick(ask Ask) int {
+	if len(r.of) == 0 {
 		return -1
 	}
-	turn := r.turn.next.Add(1) - 1
+	turn := r.shared.turn.Add(1) - 1
+	if len(ask.Tried) > 0 {
+		return r.take(r.notTried(turn, ask.Tried))
+	}
+	if r.sequence == nil {
+		return r.take(r.golden(turn))
+	}
+	return r.take(int(r.sequence[turn%uint64(len(r.sequence))]))
+}
+
+func (r *roundRobin) notTried(turn uint64, tried []int) int {
+	if r.sequence == nil {
+		return r.drawBut(tried, -1)
+	}
+	round := uint64(len(r.sequence))
 	for i := range round {
 		if at := int(r.sequence[(turn+i)%round]); !slices.Contains(tried, at) {
 			return at
@@ -60,17 +68,11 @@ func (r *RoundRobin) Pick(tried []int) int {
 	return -1
 }
 
-func (r *RoundRobin) pickSlow(tried []int) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, i := range tried {
-		r.spare[i] = true
-	}
-	at := r.slow.turn(r.spare)
-	for _, i := range tried {
-		r.spare[i] = false
-	}
-	return at
+// golden is the candidate at turn times the golden ratio.
+func (r *roundRobin) golden(turn uint64) int {
+	const ratio = 0x9e3779b97f4a7c15 // in units of 2^-64
+	point, _ := bits.Mul64(turn*ratio, uint64(r.total()))
+	return int(r.of[r.at(int64(point))])
 }
 
 // credits is the state of the turns.
@@ -80,58 +82,31 @@ type credits struct {
 	total   int64
 }
 
-func newCredits(candidates []Candidate) *credits {
-	c := &credits{weights: make([]int64, len(candidates)), credit: make([]int64, len(candidates))}
+func newCredits(l line) *credits {
+	c := &credits{weights: make([]int64, len(l.of)), credit: make([]int64, len(l.of))}
 	divisor := int64(0)
-	for i := range candidates {
-		c.weights[i] = max(0, int64(candidates[i].Weight))
+	for i, at := range l.of {
+		c.weights[i] = l.weights[at]
 		divisor = gcd(divisor, c.weights[i])
 	}
 	for i := range c.weights {
-		c.weights[i] /= max(1, divisor)
+		c.weights[i] /= divisor
 		c.total += c.weights[i]
 	}
 	return c
 }
 
-// turn plays one turn among those not in out, which may be nil. It is -1 if there is none.
-func (c *credits) turn(out []bool) int {
-	best, stake := -1, int64(0)
+// turn plays one turn.
+func (c *credits) turn() int {
+	best := 0
 	for i, w := range c.weights {
-		if w == 0 || out != nil && out[i] {
-			continue
-		}
 		c.credit[i] += w
-		stake += w
-		if best < 0 || c.credit[i] > c.credit[best] {
+		if c.credit[i] > c.credit[best] {
 			best = i
 		}
 	}
-	if best >= 0 {
-		c.credit[best] -= stake
-	}
+	c.credit[best] -= c.total
 	return best
-}
-
-// even reports whether all candidates that take part weigh the same. Then the turns are their order, and many endpoints
-// need not be played against each other.
-func (c *credits) even() bool {
-	for _, w := range c.weights {
-		if w > 1 {
-			return false
-		}
-	}
-	return true
-}
-
-func (c *credits) inOrder() []int32 {
-	order := make([]int32, 0, c.total)
-	for i, w := range c.weights {
-		if w > 0 {
-			order = append(order, int32(i))
-		}
-	}
-	return order
 }
 
 func gcd(a, b int64) int64 {
