@@ -15,6 +15,7 @@ import (
 type Service struct {
 	Upstream *upstream.Service
 	Policy   *upstream.Policy
+	Affinity *Affinity // nil: callers are not kept with an endpoint
 }
 
 func (*Service) Forwards() bool { return true }
@@ -24,7 +25,7 @@ func (b *Service) Answer(ctx context.Context, x *exchange.Exchange) error {
 	b.passUpgrade(x)
 	call := upstream.Call{
 		Request:  x.Out,
-		HashKey:  x.HashKey,
+		HashKey:  b.Affinity.key(x),
 		Policy:   b.Policy,
 		Timeout:  grpcTimeout(x.Out.Header),
 		Inform:   x.Inform,
@@ -33,6 +34,7 @@ func (b *Service) Answer(ctx context.Context, x *exchange.Exchange) error {
 	response, err := b.Upstream.Do(ctx, &call)
 	x.Attempts = call.Attempts
 	x.Response = response
+	b.Affinity.remember(x, call.Token)
 	return err
 }
 

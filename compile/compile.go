@@ -15,6 +15,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluice-gateway/sluice/backend"
 	"github.com/sluice-gateway/sluice/backend/translate/schema"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/filter"
@@ -65,6 +66,7 @@ type compiler struct {
 	config      *config.Config
 	diagnostics config.Diagnostics
 	built       map[string]*upstream.Service
+	affinities  map[string]*backend.Affinity
 	instances   []snapshot.Instance
 	parts       []snapshot.NamedPart
 	schemas     map[string]*schema.Schema // nil: it could not be read

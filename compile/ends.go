@@ -39,7 +39,7 @@ func (k *compiler) end(at string, c *config.Route, matches []match) end {
 }
 
 func (k *compiler) toService(name string, p *upstream.Policy) *backend.Service {
-	return &backend.Service{Upstream: k.built[name], Policy: p}
+	return &backend.Service{Upstream: k.built[name], Policy: p, Affinity: k.affinities[name]}
 }
 
 func (k *compiler) split(at string, c *config.Route) end {

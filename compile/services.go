@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/sluice-gateway/sluice/backend"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/telemetry"
 	"github.com/sluice-gateway/sluice/upstream"
@@ -13,6 +14,7 @@ import (
 
 func (k *compiler) services() map[string]*upstream.Service {
 	k.built = make(map[string]*upstream.Service, len(k.config.Services))
+	k.affinities = make(map[string]*backend.Affinity, len(k.config.Services))
 	for i := range k.config.Services {
 		svc := &k.config.Services[i]
 		k.built[svc.Name] = k.service(index("services", i), svc)
@@ -27,7 +29,7 @@ func (k *compiler) service(at string, c *config.Service) *upstream.Service {
 		Protocol: upstream.Protocol(c.Protocol),
 		Host:     c.Host,
 		Upgrades: c.Upgrades,
-		Balance:  upstream.Balance{Policy: c.Balance.Policy},
+		Balance:  upstream.Balance{Policy: c.Balance.Policy, Secret: string(c.Balance.Secret)},
 		Connections: upstream.Connections{
 			Max: c.Connections.Max, MaxIdle: c.Connections.MaxIdle, IdleTimeout: c.Connections.IdleTimeout,
 			ConnectTimeout: c.Connections.ConnectTimeout, Pending: c.Connections.Pending,
@@ -35,6 +37,8 @@ func (k *compiler) service(at string, c *config.Service) *upstream.Service {
 		RetryBudget: upstream.RetryBudget{Percent: c.RetryBudget.Percent, MinPerSecond: c.RetryBudget.MinPerSecond},
 		Panic:       c.Panic,
 		Events:      k.Metrics.Events(),
+		SlowStart:   c.SlowStart,
+		Zone:        k.config.Zone,
 	}
 	if before != nil {
 		spec.Series = before.Series()
@@ -47,8 +51,9 @@ func (k *compiler) service(at string, c *config.Service) *upstream.Service {
 			k.errorf(index(at+".endpoints", i)+".url", "%v", err)
 			continue
 		}
-		spec.Endpoints = append(spec.Endpoints, upstream.EndpointSpec{URL: u, Weight: e.Weight})
+		spec.Endpoints = append(spec.Endpoints, upstream.EndpointSpec{URL: u, Weight: e.Weight, Zone: e.Zone})
 	}
+	k.affinities[c.Name] = k.affinity(at+".balance", c)
 	spec.TLS, spec.TLSKey = k.clientTLS(at+".tls", c.TLS)
 	return upstream.New(spec, before)
 }

@@ -25,6 +25,8 @@ func (k *checker) service(s *Service, path string) {
 		seen[e.URL] = true
 		https, broken = https || scheme == "https", broken || err != nil
 	}
+	k.endpointCount(s, path+".endpoints")
+	k.balance(s, path+".balance")
 	k.upgrades(s.Upgrades, path+".upgrades")
 	if s.TLS != nil {
 		k.serviceTLS(s.TLS, path+".tls", https || broken)

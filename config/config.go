@@ -38,6 +38,10 @@ type Config struct {
 	// The microservices behind the gateway.
 	Services []Service `yaml:"services"`
 
+	// Where the gateway is, such as `${ZONE:-}`: endpoints of the same `zone` are preferred, as long as enough of them take
+	// requests. Empty: all are equally near.
+	Zone string `yaml:"zone"`
+
 	// Named callers and their credentials.
 	Consumers []Consumer `yaml:"consumers"`
 

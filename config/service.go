@@ -4,7 +4,7 @@ import "time"
 
 // Service is a named group of interchangeable endpoints: one microservice.
 type Service struct {
-	_ struct{} `yet:"discovery,slowStart,healthCheck,outlierDetection,circuitBreaker,concurrency,translate"`
+	_ struct{} `yet:"discovery,healthCheck,outlierDetection,circuitBreaker,concurrency,translate"`
 
 	// What routes and metrics call the service. Letters, digits, `.`, `_` and `-`, at most 64; unique.
 	Name string `yaml:"name" required:"true"`
@@ -27,6 +27,10 @@ type Service struct {
 	// How an endpoint is chosen.
 	Balance Balance `yaml:"balance"`
 
+	// How long an endpoint that joins, or comes back, takes to get its full share, in twenty steps; 0: it gets it at once.
+	// Endpoints that were there from the start are not new. consistentHash and sticky do without.
+	SlowStart time.Duration `yaml:"slowStart" default:"0" min:"0" max:"1h"`
+
 	// Connections to each endpoint.
 	Connections Connections `yaml:"connections"`
 
@@ -39,14 +43,15 @@ type Service struct {
 
 // Endpoint is one place where a service runs.
 type Endpoint struct {
-	_ struct{} `yet:"zone"`
-
 	// `http://host:port`, `https://host:port` or `unix:/path`. Host names are resolved when dialled, and every address is
 	// tried. No path: that is what the rewrite filter is for.
 	URL string `yaml:"url" required:"true"`
 
 	// The share of requests, relative to the other endpoints; 0 drains it.
 	Weight int `yaml:"weight" default:"1" min:"0" max:"1000000"`
+
+	// Where it is. While the gateway's own `zone` is given, endpoints in it are preferred.
+	Zone string `yaml:"zone"`
 }
 
 // ServiceTLS is how TLS is spoken to a service.
@@ -65,15 +70,6 @@ type ServiceTLS struct {
 
 	// Accepts any certificate. It gives up what TLS is for, so `sluice check` warns of it.
 	InsecureSkipVerify bool `yaml:"insecureSkipVerify"`
-}
-
-// Balance is how an endpoint is chosen for a request.
-type Balance struct {
-	_ struct{} `yet:"hashOn,cookie,secret"`
-
-	// `roundRobin` takes turns by weight; `leastRequest` takes the endpoint with the fewest requests in flight for its
-	// weight.
-	Policy string `yaml:"policy" default:"roundRobin" enum:"roundRobin,leastRequest" yet:"peakEwma,random,consistentHash,sticky"`
 }
 
 // Connections bounds the connections to each endpoint of a service.

@@ -122,7 +122,7 @@ func (m *membership) slow(weights []int64, now time.Time) (until time.Time) {
 		joined := member.joined.Load()
 		if age := now.Sub(time.Unix(0, joined)); joined > 0 && weights[i] > 0 && age < span {
 			steps[i] = 1 + int64(float64(max(0, age))/float64(span)*slowSteps)
-			until = now.Add(span/slowSteps + 1)
+			until = now.Add(max(1, span/slowSteps))
 		}
 	}
 	if until.IsZero() {
