@@ -43,7 +43,7 @@ type Exchange struct {
 	Service    string   // name of the service that answered or was asked last
 	HashKey    string   // what consistent choices hash on; empty: nothing was asked for
 	Identity   *Identity
-	FirstByte  time.Duration // from Start until the answer's head was ready; 0: not yet
+	FirstByte  time.Duration // from Start until the answer's head was ready; 0: not yet, or nobody logs it
 	Challenges []string      // WWW-Authenticate values of schemes that were tried and found no credential
 	Limits     []Limit       // what the rate limits passed so far had to say, in their order
 	Attempts   []telemetry.Attempt

@@ -122,6 +122,15 @@ func (a *accepted) step() bool {
 
 // ready is the session: the callback of a RawConn.Read that goes on from request to request. False means: wait.
 func (a *accepted) ready(fd uintptr) bool {
+	s := &a.in.sock
+	s.fd, s.inside = fd, true
+	again := a.session(fd)
+	s.inside = false
+	return !again
+}
+
+// session serves what comes until nothing more does (true), or until it must be left.
+func (a *accepted) session(fd uintptr) (again bool) {
 	for a.fate == waiting {
 		blk := takeBlock()
 		n, errno := recv(fd, blk[:])
@@ -136,10 +145,10 @@ func (a *accepted) ready(fd uintptr) bool {
 		}
 		// A full block may have left something behind, of which no edge would tell.
 		if a.fate == waiting && n < blockSize && a.rest() {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // rest is the last thing before a wait. The flags are looked at after the deadline is armed: whoever sets one sets the

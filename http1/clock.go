@@ -14,6 +14,14 @@ var epoch = time.Now()
 
 func now() moment { return moment(time.Since(epoch)) }
 
+// momentOf is t as a moment; never for the zero time.
+func momentOf(t time.Time) moment {
+	if t.IsZero() {
+		return never
+	}
+	return moment(t.Sub(epoch))
+}
+
 func (m moment) time() time.Time { return epoch.Add(time.Duration(m)) }
 
 // after is the moment d from now; never for a limit that does not stand.

@@ -16,8 +16,9 @@ type dialed struct {
 	in    inbound
 	pool  *Transport
 	guard guard
-	since moment // idle since
+	since moment // idle since about then; 0: since the pool was last looked over
 	used  bool   // answered at least one request before
+	late  bool   // the request had to wait for it, so its time may be up
 }
 
 func (d *dialed) close() {
@@ -116,12 +117,15 @@ func silence(err error) error {
 // send sends the request as far as the caller's goroutine does it, and waits for the first bytes of the answer.
 func (d *dialed) send(a *answer, o *outgoing, call *Call) error {
 	s, t := &d.in.sock, d.pool
-	wait, ok := call.allowance()
-	if !ok {
-		return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseTimeout, RetrySafe: true}
+	wait := time.Duration(0)
+	if d.late || o.stream != nil {
+		var ok bool
+		if wait, ok = call.allowance(); !ok {
+			return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseTimeout, RetrySafe: true}
+		}
 	}
 	if o.stream == nil {
-		blk, n, err := s.exchange(o.head, o.tail, d.used, wait, t.StallTimeout)
+		blk, n, err := s.exchange(o.head, o.tail, d.used, momentOf(call.AnswerBy), t.StallTimeout)
 		if n > 0 {
 			d.in.accept(blk, n)
 		}

@@ -28,6 +28,8 @@ import (
 type socket struct {
 	conn     net.Conn
 	raw      syscall.RawConn // nil: conn's own methods
+	fd       uintptr         // the descriptor, while inside
+	inside   bool            // the caller is in a callback of raw's: what it writes need not ask for the descriptor again
 	armed    moment          // the read deadline that is set, or never
 	severed  atomic.Bool     // sever was called
 	halted   atomic.Bool     // halt was called
@@ -159,6 +161,16 @@ func (s *socket) read(p []byte, wait time.Duration) (int, error) {
 // fill is read into a block that is taken only when there are bytes to put there.
 func (s *socket) fill(wait time.Duration) (*block, int, error) {
 	s.wait, s.deadline = wait, 0
+	return s.fillArmed()
+}
+
+// fillBy is fill that waits until by.
+func (s *socket) fillBy(by moment) (*block, int, error) {
+	s.deadline = by
+	return s.fillArmed()
+}
+
+func (s *socket) fillArmed() (*block, int, error) {
 	if s.raw == nil {
 		return s.fillConn()
 	}
@@ -265,9 +277,9 @@ func (s *socket) fillHead(by moment) (*block, int, error) {
 // errStale is a kept connection that was closed, or spoke unasked, while nobody used it. Nothing was sent.
 var errStale = errors.New("http1: the kept connection is not as it was left")
 
-// exchange sends out and tail, and waits for the first bytes that come back. check makes it look first whether the
-// connection is as it was left. s.sent tells how many bytes went out.
-func (s *socket) exchange(out, tail []byte, check bool, wait, stall time.Duration) (*block, int, error) {
+// exchange sends out and tail, and waits until by for the first bytes that come back. check makes it look first whether
+// the connection is as it was left. s.sent tells how many bytes went out.
+func (s *socket) exchange(out, tail []byte, check bool, by moment, stall time.Duration) (*block, int, error) {
 	s.sent = 0
 	if s.raw == nil {
 		if check && !s.quiet() {
@@ -276,20 +288,20 @@ func (s *socket) exchange(out, tail []byte, check bool, wait, stall time.Duratio
 		if err := s.write(out, tail, stall); err != nil {
 			return nil, 0, err
 		}
-		return s.fill(wait)
+		return s.fillBy(by)
 	}
-	s.wait, s.deadline, s.check, s.out, s.tail, s.werrno = wait, 0, check, out, tail, 0
+	s.deadline, s.check, s.out, s.tail, s.werrno = by, check, out, tail, 0
 	err := s.rawRead(s.onExchange)
 	out, tail = s.out, s.tail
 	s.out, s.tail = nil, nil
 	if err == nil && len(out)+len(tail) > 0 {
-		return s.finishExchange(out, tail, wait, stall)
+		return s.finishExchange(out, tail, by, stall)
 	}
 	return s.filled(err)
 }
 
 // finishExchange goes on when not everything could be sent at once.
-func (s *socket) finishExchange(out, tail []byte, wait, stall time.Duration) (*block, int, error) {
+func (s *socket) finishExchange(out, tail []byte, by moment, stall time.Duration) (*block, int, error) {
 	if s.check {
 		return nil, 0, errStale
 	}
@@ -300,7 +312,7 @@ func (s *socket) finishExchange(out, tail []byte, wait, stall time.Duration) (*b
 	if err := s.flush(out, tail); err != nil {
 		return nil, 0, err
 	}
-	return s.fill(wait)
+	return s.fillBy(by)
 }
 
 // tryExchange is the callback of exchange: the first call sends, later ones receive.
@@ -345,6 +357,10 @@ func (s *socket) write(out, tail []byte, stall time.Duration) error {
 
 func (s *socket) flush(out, tail []byte) error {
 	s.out, s.tail, s.werrno = out, tail, 0
+	if s.inside && !s.severed.Load() && (s.push(s.fd) || s.werrno != syscall.EAGAIN) {
+		s.out, s.tail = nil, nil
+		return s.written(nil)
+	}
 	err := s.written(s.raw.Write(s.onWrite))
 	s.out, s.tail = nil, nil
 	return err

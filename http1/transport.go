@@ -40,6 +40,7 @@ type Transport struct {
 	waiting []*waiter
 	retired bool
 	sweep   *time.Timer // runs while idle is not empty
+	swept   moment      // when it last ran, or was started
 }
 
 // waiter is a request in want of a connection. It is given one, or nil: leave to dial.
@@ -223,15 +224,14 @@ func (t *Transport) dial(ctx context.Context) (*dialed, error) {
 		t.closed()
 		return nil, dialFailure(ctx, err)
 	}
-	d := &dialed{pool: t}
+	d := &dialed{pool: t, late: true}
 	d.in.sock.init(c)
 	return d, nil
 }
 
 // put takes back a connection whose answer was read to its exact end.
 func (t *Transport) put(d *dialed) {
-	d.used = true
-	d.since = now()
+	d.used, d.late, d.since = true, false, 0
 	t.mu.Lock()
 	if t.retired || t.MaxIdle > 0 && len(t.idle) >= t.MaxIdle && len(t.waiting) == 0 {
 		t.mu.Unlock()
@@ -240,11 +240,13 @@ func (t *Transport) put(d *dialed) {
 	}
 	if w := t.nextWaiter(); w != nil {
 		t.mu.Unlock()
+		d.late = true
 		w.got <- d
 		return
 	}
 	t.idle = append(t.idle, d)
 	if t.sweep == nil {
+		t.swept = now()
 		t.sweep = time.AfterFunc(t.sweepEvery(), t.tidy)
 	}
 	t.mu.Unlock()
@@ -282,14 +284,19 @@ func (t *Transport) sweepEvery() time.Duration {
 	return every
 }
 
-// tidy closes idle connections that are too old or no longer good.
+// tidy closes idle connections that are too old or no longer good. One that came back since the last time is taken to
+// have come right after it: too old too soon by one round at most, and no request reads the clock for it.
 func (t *Transport) tidy() {
 	t.mu.Lock()
-	old := never
-	if t.IdleTimeout > 0 {
-		old = now() - moment(t.IdleTimeout)
-	}
-	t.closeIdle(func(d *dialed) bool { return old != never && d.since < old || !d.in.sock.quiet() })
+	before := t.swept
+	t.swept = now()
+	old := t.swept - moment(t.IdleTimeout)
+	t.closeIdle(func(d *dialed) bool {
+		if d.since == 0 {
+			d.since = before
+		}
+		return t.IdleTimeout > 0 && d.since < old || !d.in.sock.quiet()
+	})
 	if len(t.idle) > 0 {
 		t.sweep.Reset(t.sweepEvery())
 	} else {

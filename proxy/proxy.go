@@ -143,7 +143,9 @@ func (l *life) respond(ctx context.Context, answered int, err error) {
 	if x.Response == nil {
 		return // the client went away, or is to be broken off
 	}
-	x.FirstByte = time.Since(x.Start)
+	if l.snapshot.Log != nil {
+		x.FirstByte = time.Since(x.Start)
+	}
 	removeHopByHop(x.Response.Header, x.Response.StatusCode == http.StatusSwitchingProtocols)
 
 	// 6. Response filters, last to first. The failure of one is an answer to those before it.
