@@ -38,7 +38,7 @@ type Options struct {
 // Compile makes the snapshot, or reports why it cannot be made. It takes what parsing found and returns it with its own
 // findings, so that the mistakes of all stages are seen at once. The snapshot is nil if and only if there is an error.
 func Compile(c *config.Config, found config.Diagnostics, o Options) (*snapshot.Snapshot, config.Diagnostics) {
-	k := &compiler{Options: o, config: c, diagnostics: found, read: make(map[string][]byte)}
+	k := &compiler{Options: o, config: c, diagnostics: found, read: make(map[string][]byte), ways: make(map[way]*backend.Service)}
 	k.diagnostics = append(k.diagnostics, c.CheckFilters(o.Registry.Names())...)
 	s := &snapshot.Snapshot{
 		Revision:  o.Revision,
@@ -67,6 +67,8 @@ type compiler struct {
 	diagnostics config.Diagnostics
 	built       map[string]*upstream.Service
 	affinities  map[string]*backend.Affinity
+	ways        map[way]*backend.Service
+	policies    []*upstream.Policy // those told apart so far
 	instances   []snapshot.Instance
 	parts       []snapshot.NamedPart
 	schemas     map[string]*schema.Schema // nil: it could not be read

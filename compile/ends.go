@@ -3,6 +3,7 @@ package compile
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,14 @@ type end struct {
 	services []*upstream.Service
 }
 
+// expected is the service that most of its requests are for: the only one, or the first.
+func (e end) expected() string {
+	if len(e.services) == 0 || e.services[0] == nil { // one that does not exist was reported
+		return ""
+	}
+	return e.services[0].Name()
+}
+
 // end compiles the one end of a route; config has made sure that there is exactly one.
 func (k *compiler) end(at string, c *config.Route, matches []match) end {
 	switch {
@@ -38,8 +47,21 @@ func (k *compiler) end(at string, c *config.Route, matches []match) end {
 	return end{}
 }
 
+// toService is one object for all routes that ask a service in the same way: what every request reads stays in the cache.
 func (k *compiler) toService(name string, p *upstream.Policy) *backend.Service {
-	return &backend.Service{Upstream: k.built[name], Policy: p, Affinity: k.affinities[name]}
+	way := way{name, p}
+	if b := k.ways[way]; b != nil {
+		return b
+	}
+	b := &backend.Service{Upstream: k.built[name], Policy: p, Affinity: k.affinities[name]}
+	k.ways[way] = b
+	return b
+}
+
+// way is a service, and how it is asked.
+type way struct {
+	service string
+	policy  *upstream.Policy
 }
 
 func (k *compiler) split(at string, c *config.Route) end {
@@ -146,8 +168,24 @@ func (k *compiler) redirectPath(at string, r *backend.Redirect, matches []match)
 	}
 }
 
-// policy is the route's timeouts and retries.
+// policy is the route's timeouts and retries: the same object as another route's that are equal, among the first few.
 func (k *compiler) policy(c *config.Route) *upstream.Policy {
+	p := newPolicy(c)
+	for _, known := range k.policies {
+		if reflect.DeepEqual(known, p) {
+			return known
+		}
+	}
+	if len(k.policies) < maxPolicies {
+		k.policies = append(k.policies, p)
+	}
+	return p
+}
+
+// maxPolicies bounds what each route's policy is compared with.
+const maxPolicies = 32
+
+func newPolicy(c *config.Route) *upstream.Policy {
 	p := &upstream.Policy{Timeout: c.Timeout, Retry: upstream.RetryPolicy{Attempts: 1}}
 	if c.Retry == nil {
 		return p

@@ -33,7 +33,7 @@ func (k *compiler) routes(s *snapshot.Snapshot) {
 			if !standsOn(c, l.Name, len(s.Listeners)) {
 				continue
 			}
-			compiled := k.route(r, l, merge(top, outer[j], r.filters))
+			compiled := k.route(r, l, k.pipeline(r, l, top, outer[j]))
 			if before := carried[routeKey{l.Name, c.Name}]; before != nil {
 				compiled.Stats = before.Stats
 			}
@@ -79,19 +79,27 @@ func (k *compiler) routeParts(at string, c *config.Route) routeParts {
 	return r
 }
 
-func (k *compiler) route(r routeParts, l *snapshot.Listener, placed []filter.Placed) *snapshot.Route {
+// pipeline is the filters of a route. Those that have none of their own share their listener's.
+func (k *compiler) pipeline(r routeParts, l *snapshot.Listener, top, outer level) *filter.Pipeline {
+	if len(r.filters.items) == 0 {
+		return l.Unmatched
+	}
+	return filter.NewPipeline(merge(top, outer, r.filters))
+}
+
+func (k *compiler) route(r routeParts, l *snapshot.Listener, p *filter.Pipeline) *snapshot.Route {
 	for _, m := range r.matches {
-		k.checkCaptures(m.at, placed, m.captures)
+		k.checkCaptures(m.at, p.Placed(), m.captures)
 	}
 	compiled := &snapshot.Route{
 		Name:      r.config.Name,
 		Listener:  l.Name,
-		Pipeline:  filter.NewPipeline(placed),
+		Pipeline:  p,
 		Backend:   r.end.backend,
 		End:       r.end.words,
 		Services:  r.end.services,
 		BodyBytes: l.Limits.BodyBytes,
-		Stats:     telemetry.NewRouteSeries(l.Name, r.config.Name),
+		Stats:     telemetry.NewRouteSeries(l.Name, r.config.Name).Expect(r.end.expected()),
 	}
 	if r.config.BodyBytes != nil {
 		compiled.BodyBytes = int64(*r.config.BodyBytes)

@@ -83,6 +83,35 @@ func (r *rule) addPrefix(p netip.Prefix) error {
 	return nil
 }
 
+// spelled holds each word of the patterns once. With many routes the same words come again in most of them, and a look-up
+// then compares with memory that others have just read.
+type spelled map[string]spelling
+
+type spelling struct {
+	word  string
+	names []string // the captures of rules that have just this one
+}
+
+func (w spelled) share(r *rule) {
+	for i := range r.path.segments {
+		if s := &r.path.segments[i]; !s.capture {
+			s.literal = w.of(s.literal).word
+		}
+	}
+	if len(r.names) == 1 {
+		r.names = w.of(r.names[0]).names
+	}
+}
+
+func (w spelled) of(word string) spelling {
+	s, known := w[word]
+	if !known {
+		s = spelling{word, []string{word}}
+		w[word] = s
+	}
+	return s
+}
+
 // compareInLeaf orders rules of one host and one path by who is asked first.
 func compareInLeaf(a, b *rule) int {
 	if c := cmp.Compare(b.priority, a.priority); c != 0 {

@@ -77,7 +77,9 @@ func Build[T any](rules []Rule[T]) (*Table[T], []*RuleError) {
 	if len(mistakes) > 0 {
 		return nil, mistakes
 	}
+	words := make(spelled)
 	for _, r := range t.rules {
+		words.share(r)
 		t.hosts.add(r)
 	}
 	t.hosts.seal()

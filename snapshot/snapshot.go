@@ -89,14 +89,16 @@ type Limits struct {
 
 // Route is one route as it runs. Routes that stand on several listeners have one Route for each, as filters and limits may differ.
 type Route struct {
+	// What every request reads lies together.
 	Name      string
-	Listener  string
 	Pipeline  *filter.Pipeline
 	Backend   backend.Backend
-	End       string              // the backend in words, for explain
-	Services  []*upstream.Service // those the backend may ask
-	BodyBytes int64               // 0: no limit
+	BodyBytes int64 // 0: no limit
 	Stats     *telemetry.RouteSeries
+
+	Listener string
+	End      string              // the backend in words, for explain
+	Services []*upstream.Service // those the backend may ask
 }
 
 // Instance is a filter that runs, with what makes it the same one after a reload.

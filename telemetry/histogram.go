@@ -17,8 +17,8 @@ var bounds = [...]time.Duration{
 // histogram counts durations. The zero value is ready. There is no separate total: it is the sum of the buckets, so a
 // scrape in the middle of an observation never shows buckets that contradict it.
 type histogram struct {
-	buckets [len(bounds) + 1]atomic.Uint64
 	micros  atomic.Uint64 // sum. Nanoseconds would wrap within a day of 100,000 busy requests at a time
+	buckets [len(bounds) + 1]atomic.Uint64
 }
 
 // observe counts d; a negative one, of a clock that was set back, is zero.

@@ -149,14 +149,13 @@ func (out scrape) route(r *RouteSeries) {
 		return
 	}
 	out.histogram(requestDuration, &r.duration, r.listener, r.route)
-	for _, t := range r.tables() {
-		t.each(func(code int, n uint64) {
-			out.send(requestsTotal, prometheus.CounterValue, float64(n), r.listener, r.route, t.service, strconv.Itoa(code))
-		})
-		if n := t.other.Load(); n > 0 {
-			out.send(requestsTotal, prometheus.CounterValue, float64(n), r.listener, r.route, t.service, other)
+	r.eachCode(func(service string, code int, n uint64) {
+		label := other
+		if code != 0 {
+			label = strconv.Itoa(code)
 		}
-	}
+		out.send(requestsTotal, prometheus.CounterValue, float64(n), r.listener, r.route, service, label)
+	})
 }
 
 func (out scrape) service(s *ServiceSeries) {
