@@ -1,7 +1,7 @@
 package http1
 
-// Field names: those in common use are known ahead, so that a head costs no allocation for its names; the rest are
-// brought into the canonical form of net/http.
+// Field names, in the canonical form of net/http. Most are sent in it. Of the others those in common use are known ahead,
+// so that a head costs no allocation for its names; what is left is brought into that form by net/http itself.
 
 import "net/http"
 
@@ -37,18 +37,8 @@ func nameTable() (t [nameSlots]knownName) {
 		}
 		t[i] = knownName{name, r}
 	}
-	add("Host", roleHost)
-	add("Connection", roleConnection)
-	add("Content-Length", roleContentLength)
-	add("Transfer-Encoding", roleTransferEncoding)
-	add("Trailer", roleTrailer)
-	add("Expect", roleExpect)
-	add("Upgrade", roleUpgrade)
-	add("Keep-Alive", roleHopByHop)
-	add("Proxy-Connection", roleHopByHop)
-	add("Te", roleHopByHop)
 	for _, name := range commonNames {
-		add(name, ordinary)
+		add(name, roleOf(name))
 	}
 	return t
 }
@@ -58,16 +48,17 @@ var commonNames = []string{
 	"Access-Control-Allow-Credentials", "Access-Control-Allow-Headers", "Access-Control-Allow-Methods",
 	"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Access-Control-Max-Age",
 	"Access-Control-Request-Headers", "Access-Control-Request-Method", "Age", "Allow", "Alt-Svc", "Apikey",
-	"Authorization", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language",
-	"Content-Location", "Content-Range", "Content-Security-Policy", "Content-Type", "Cookie", "Date", "Dnt", "Etag",
-	"Expires", "Forwarded", "From", "Grpc-Accept-Encoding", "Grpc-Encoding", "Grpc-Message", "Grpc-Status",
-	"Grpc-Timeout", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since",
-	"Last-Event-Id", "Last-Modified", "Link", "Location", "Max-Forwards", "Origin", "Pragma", "Proxy-Authenticate",
-	"Proxy-Authorization", "Proxy-Status", "Range", "Ratelimit", "Ratelimit-Policy", "Referer", "Referrer-Policy",
+	"Authorization", "Cache-Control", "Connection", "Content-Disposition", "Content-Encoding", "Content-Language",
+	"Content-Length", "Content-Location", "Content-Range", "Content-Security-Policy", "Content-Type", "Cookie", "Date", "Dnt", "Etag",
+	"Expect", "Expires", "Forwarded", "From", "Grpc-Accept-Encoding", "Grpc-Encoding", "Grpc-Message", "Grpc-Status",
+	"Grpc-Timeout", "Host", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since",
+	"Keep-Alive", "Last-Event-Id", "Last-Modified", "Link", "Location", "Max-Forwards", "Origin", "Pragma", "Proxy-Authenticate",
+	"Proxy-Authorization", "Proxy-Connection", "Proxy-Status", "Range", "Ratelimit", "Ratelimit-Policy", "Referer", "Referrer-Policy",
 	"Retry-After", "Sec-Ch-Ua", "Sec-Ch-Ua-Mobile", "Sec-Ch-Ua-Platform", "Sec-Fetch-Dest", "Sec-Fetch-Mode",
 	"Sec-Fetch-Site", "Sec-Fetch-User", "Sec-Websocket-Accept", "Sec-Websocket-Extensions", "Sec-Websocket-Key",
 	"Sec-Websocket-Protocol", "Sec-Websocket-Version", "Server", "Server-Timing", "Set-Cookie",
-	"Strict-Transport-Security", "Traceparent", "Tracestate", "Upgrade-Insecure-Requests", "User-Agent", "Vary", "Via",
+	"Strict-Transport-Security", "Te", "Traceparent", "Tracestate", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Upgrade-Insecure-Requests", "User-Agent", "Vary", "Via",
 	"Www-Authenticate", "X-Api-Key", "X-Attempt", "X-Consumer-Groups", "X-Consumer-Name", "X-Content-Type-Options",
 	"X-Correlation-Id", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto",
 	"X-Frame-Options", "X-Powered-By", "X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", "X-Real-Ip",
@@ -92,6 +83,50 @@ func known(s string) *knownName {
 			return k
 		}
 	}
+}
+
+// scanName returns the length of the token that s begins with, and whether it is spelled canonically.
+func scanName(s string) (n int, canonical bool) {
+	canonical = true
+	wrong := uint8(isLower) // first in a word
+	for n < len(s) {
+		class := classes[s[n]]
+		if class&isToken == 0 {
+			break
+		}
+		if class&wrong != 0 {
+			canonical = false
+		}
+		wrong = isUpper
+		if s[n] == '-' {
+			wrong = isLower
+		}
+		n++
+	}
+	return n, canonical
+}
+
+// roleOf is the role of a canonical name.
+func roleOf(name string) role {
+	switch name {
+	case "Host":
+		return roleHost
+	case "Connection":
+		return roleConnection
+	case "Content-Length":
+		return roleContentLength
+	case "Transfer-Encoding":
+		return roleTransferEncoding
+	case "Trailer":
+		return roleTrailer
+	case "Expect":
+		return roleExpect
+	case "Upgrade":
+		return roleUpgrade
+	case "Keep-Alive", "Proxy-Connection", "Te":
+		return roleHopByHop
+	}
+	return ordinary
 }
 
 // canonicalName returns the canonical spelling of the valid token s, and what the field does.

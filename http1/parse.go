@@ -129,14 +129,19 @@ func (f *fields) parse(b []byte, s string, i int) *fault {
 
 // line takes one field line, RFC 9112 section 5.
 func (f *fields) line(s string) *fault {
-	n := span(s, isToken)
+	n, canonical := scanName(s)
 	if n == 0 || n == len(s) || s[n] != ':' {
 		if s != "" && (s[0] == ' ' || s[0] == '\t') {
 			return faultFold
 		}
 		return faultName
 	}
-	name, r := canonicalName(s[:n])
+	name, r := s[:n], ordinary
+	if canonical {
+		r = roleOf(name)
+	} else {
+		name, r = canonicalName(name)
+	}
 	value := trimSpace(s[n+1:])
 	if r != ordinary {
 		kept, bad := f.steer(r, value)

@@ -14,6 +14,8 @@ const (
 	isPlain              // what a path holds that is its own decoding and its own encoding
 	isHost               // reg-name and port, RFC 3986 section 3.2.2, but no comma (two hosts to some) and no percent
 	isHex
+	isUpper
+	isLower
 )
 
 var classes = classTable()
@@ -24,8 +26,14 @@ func classTable() (t [256]uint8) {
 			t[set[i]] |= class
 		}
 	}
-	const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	mark(isToken|isTarget|isPlain|isHost, alphanumeric)
+	const (
+		upper  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		lower  = "abcdefghijklmnopqrstuvwxyz"
+		digits = "0123456789"
+	)
+	mark(isUpper, upper)
+	mark(isLower, lower)
+	mark(isToken|isTarget|isPlain|isHost, upper+lower+digits)
 	mark(isToken, "!#$%&'*+-.^_`|~")
 	mark(isHost, "-._~!$&'()*+;=:")
 	mark(isPlain, "-._~/$&+:=@")

@@ -102,16 +102,16 @@ func (l *life) setForwarding(out http.Header) {
 	if x.Client != x.Peer.Addr().Unmap() {
 		client = x.Client.String()
 	}
-	if before := out["X-Forwarded-For"]; len(before) > 0 {
+	if before := l.told(out, "X-Forwarded-For"); len(before) > 0 {
 		out["X-Forwarded-For"] = l.one(strings.Join(before, ", ") + ", " + peer)
 	} else {
 		out["X-Forwarded-For"] = l.one(peer)
 	}
 	out["X-Real-Ip"] = l.one(client)
 	out["X-Request-Id"] = l.one(x.RequestID)
-	l.setAbsent(out, "X-Forwarded-Proto", x.Scheme)
-	l.setAbsent(out, "X-Forwarded-Host", x.In.Host)
-	l.setAbsent(out, "X-Forwarded-Port", port(x))
+	l.setUntold(out, "X-Forwarded-Proto", x.Scheme)
+	l.setUntold(out, "X-Forwarded-Host", x.In.Host)
+	l.setUntold(out, "X-Forwarded-Port", port(x))
 	if before := out["Via"]; len(before) > 0 {
 		out["Via"] = append(before[:len(before):len(before)], via(x.In))
 	} else {
@@ -138,12 +138,17 @@ func (l *life) one(value string) []string {
 	return l.values[l.used-1 : l.used : l.used]
 }
 
-func (l *life) setAbsent(h http.Header, name, value string) {
-	if value == "" {
-		return
+// told is what a trusted proxy said in a field of fate proxy. What anybody else said was not copied.
+func (l *life) told(out http.Header, name string) []string {
+	if !l.x.Trusted {
+		return nil
 	}
-	if _, present := h[name]; !present {
-		h[name] = l.one(value)
+	return out[name]
+}
+
+func (l *life) setUntold(out http.Header, name, value string) {
+	if value != "" && l.told(out, name) == nil {
+		out[name] = l.one(value)
 	}
 }
 
