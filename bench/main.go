@@ -7,6 +7,8 @@
 //
 //	go run ./bench -sluice ./sluice                 all cases
 //	go run ./bench -sluice ./sluice -cases 1,5      some
+//	go run ./bench -sluice ./sluice -profile F      writes to F where the gateway spends its time under the loads of the
+//	                                                cases, for the compiler to optimise by
 package main
 
 import (
@@ -31,6 +33,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each pair")
 	flag.DurationVar(&o.length, "length", 4*time.Second, "length of one measurement")
 	only := flag.String("cases", "", "numbers of the cases to run, separated by commas; empty: all")
+	flag.StringVar(&o.profile, "profile", "", "write a CPU profile to this file instead")
 	flag.Parse()
 	if err := bench(o, *only); err != nil {
 		log.Fatal(err)
@@ -41,6 +44,8 @@ type options struct {
 	sluice string
 	rounds int
 	length time.Duration
+
+	profile string // empty: measure
 }
 
 func bench(o options, only string) error {
@@ -53,6 +58,9 @@ func bench(o options, only string) error {
 		return err
 	}
 	defer r.close()
+	if o.profile != "" {
+		return r.writeProfile(o.profile)
+	}
 	fmt.Printf("%d rounds of %v a pair; the proxy on core 0, origin and load on core 1\n\n", o.rounds, o.length)
 	for _, c := range cases {
 		if len(wanted) > 0 && !slices.Contains(wanted, c.number) {

@@ -30,6 +30,7 @@ type rig struct {
 	options
 	Dir                      string
 	Origin, GRPC, Plain, TLS string
+	Admin                    string // of the gateway whose profile is taken
 	JSON                     string
 	running                  []*exec.Cmd
 	said                     said // by the programs, shown only if one does not come up

@@ -11,11 +11,12 @@ import (
 // never cleaned up: whatever made it is wrong, and a guess at what it meant could split the message.
 func appendFields(b []byte, h http.Header) ([]byte, error) {
 	for name, values := range h {
-		n, canonical := scanName(name)
-		if n == 0 || n != len(name) {
+		if name == "" {
 			return b, &fieldError{name}
 		}
-		if roleOf(name) != ordinary || !canonical && barredFromTrailers(name) {
+		if k := known(name); k == nil && !validToken(name) {
+			return b, &fieldError{name}
+		} else if k != nil && k.role != ordinary {
 			continue // framing, which is ours, in whatever spelling
 		}
 		for _, v := range values {
