@@ -23,23 +23,25 @@ var allowed = map[string][]string{
 	"config":    {"failure"},
 	"http1":     {"failure"},
 	"exchange":  {"failure", "telemetry"},
+	"document":  {}, // structured bodies: aggregates and transforms read the same
+	"template":  {"document", "exchange"},
 
 	"source/...": {"config", "failure", "telemetry", "source"},
 
 	"filter":     {"exchange", "store", "failure", "telemetry"},
-	"filter/...": {"filter", "exchange", "store", "failure", "telemetry"},
+	"filter/...": {"filter", "exchange", "store", "failure", "telemetry", "document", "template"},
 	"filter/all": {"filter/..."},
 
 	"route": {"exchange", "failure"},
 
 	"upstream/...": {"upstream/...", "http1", "failure", "telemetry"},
-	"backend/...":  {"backend/...", "exchange", "upstream", "store", "failure", "telemetry"},
+	"backend/...":  {"backend/...", "document", "template", "exchange", "upstream", "store", "failure", "telemetry"},
 	"snapshot":     {"route", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
 	"proxy":        {"snapshot", "route", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
 
 	"listen":              {"proxy", "listen/servertls", "snapshot", "http1", "exchange", "failure", "telemetry"},
 	"listen/servertls":    {"failure"},
-	"compile":             {"config", "snapshot", "route", "filter", "backend/...", "upstream/...", "exchange", "store", "failure", "telemetry", "listen/servertls"},
+	"compile":             {"config", "snapshot", "route", "filter", "backend/...", "document", "upstream/...", "exchange", "store", "failure", "telemetry", "listen/servertls"},
 	"admin":               {"config", "compile", "snapshot", "route", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
 	"app":                 {"..."},
 	"cmd/...":             {"..."},

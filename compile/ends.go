@@ -39,6 +39,8 @@ func (k *compiler) end(at string, c *config.Route, matches []match) end {
 		return end{b, "service " + c.Service, []*upstream.Service{b.Upstream}}
 	case len(c.Split) > 0:
 		return k.split(at, c)
+	case c.Aggregate != nil:
+		return k.aggregate(at+".aggregate", c, matches)
 	case c.Respond != nil:
 		return end{backend: k.respond(at+".respond", c.Respond), words: fmt.Sprintf("respond %d", c.Respond.Status)}
 	case c.Redirect != nil:

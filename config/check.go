@@ -199,6 +199,11 @@ func (k *checker) unusedServices(c *Config) {
 		for _, end := range r.Split {
 			used[end.Service] = true
 		}
+		if r.Aggregate != nil {
+			for _, call := range r.Aggregate.Calls {
+				used[call.Service] = true
+			}
+		}
 	}
 	for i, s := range c.Services {
 		if s.Name != "" && !used[s.Name] {

@@ -36,7 +36,7 @@ func (k *checker) routeListeners(r *Route, path string) {
 	k.duplicates(path+".listeners", r.Listeners)
 }
 
-var ends = []string{"service", "split", "respond", "redirect"}
+var ends = []string{"service", "split", "aggregate", "respond", "redirect"}
 
 // routeEnd checks that there is exactly one end, and that it leads somewhere.
 func (k *checker) routeEnd(r *Route, path string) {
@@ -58,6 +58,7 @@ func (k *checker) routeEnd(r *Route, path string) {
 	}
 	k.reference(path+".service", r.Service, k.serviceNames)
 	k.split(r.Split, path+".split")
+	k.aggregate(r.Aggregate, path+".aggregate")
 	k.redirect(r.Redirect, path+".redirect")
 	k.translate(r, path+".translate")
 }

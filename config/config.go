@@ -117,6 +117,9 @@ func (c *Config) Errorf(path, format string, args ...any) Diagnostic {
 	return c.diagnostic(Error, path, fmt.Sprintf(format, args...))
 }
 
+// Written reports whether a path stands in the file.
+func (c *Config) Written(path string) bool { return c.root != nil && c.root.at(path) != nil }
+
 // Warnf is Errorf for what may run all the same.
 func (c *Config) Warnf(path, format string, args ...any) Diagnostic {
 	return c.diagnostic(Warning, path, fmt.Sprintf(format, args...))

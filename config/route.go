@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Route says which requests it takes and what becomes of them. It has exactly one end: service, split, respond or
-// redirect.
+// Route says which requests it takes and what becomes of them. It has exactly one end: service, split, aggregate,
+// respond or redirect.
 type Route struct {
-	_ struct{} `yet:"aggregate,batch,mirror"`
+	_ struct{} `yet:"batch,mirror"`
 
 	// What metrics, logs and `sluice explain` call the route. Letters, digits, `.`, `_` and `-`, at most 64; unique.
 	Name string `yaml:"name" required:"true"`
@@ -42,6 +42,9 @@ type Route struct {
 
 	// With `service` or `split`, lets clients of another protocol call it.
 	Translate *Translate `yaml:"translate"`
+
+	// End: ask several services and make one answer of what they say.
+	Aggregate *Aggregate `yaml:"aggregate"`
 
 	// End: answer from the configuration.
 	Respond *Respond `yaml:"respond"`

@@ -49,6 +49,8 @@ const (
 	HTTPRequestDenied      Kind = "http_request_denied" // understood and refused; Status says which
 	HTTPResponseIncomplete Kind = "http_response_incomplete"
 	HTTPResponseHeaderSize Kind = "http_response_header_section_size"
+	HTTPResponseBodySize   Kind = "http_response_body_size"
+	HTTPResponseCoding     Kind = "http_response_content_coding"
 	HTTPResponseTimeout    Kind = "http_response_timeout"
 	HTTPUpgradeFailed      Kind = "http_upgrade_failed"
 	HTTPProtocolError      Kind = "http_protocol_error"
@@ -76,6 +78,8 @@ var statuses = map[Kind]int{
 	HTTPRequestDenied:      http.StatusForbidden,
 	HTTPResponseIncomplete: http.StatusBadGateway,
 	HTTPResponseHeaderSize: http.StatusBadGateway,
+	HTTPResponseBodySize:   http.StatusBadGateway,
+	HTTPResponseCoding:     http.StatusBadGateway,
 	HTTPResponseTimeout:    http.StatusGatewayTimeout,
 	HTTPUpgradeFailed:      http.StatusBadGateway,
 	HTTPProtocolError:      http.StatusBadGateway,

@@ -1,0 +1,327 @@
+package aggregate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sluice-gateway/sluice/document"
+	"github.com/sluice-gateway/sluice/exchange"
+	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/telemetry"
+	"github.com/sluice-gateway/sluice/template"
+	"github.com/sluice-gateway/sluice/upstream"
+)
+
+// unit is the memory of one request to a service and its answer.
+type unit struct {
+	from     source
+	request  http.Request
+	url      url.URL
+	header   http.Header
+	body     bytes.Reader
+	call     upstream.Call
+	buffer   []byte // the answer
+	attempts []telemetry.Attempt
+}
+
+// keptBuffer is the largest buffer that is kept for another request.
+const keptBuffer = 64 << 10
+
+func (u *unit) release() {
+	if cap(u.buffer) > keptBuffer {
+		u.buffer = nil
+	}
+	clear(u.header)
+	clear(u.attempts)
+	u.attempts = u.attempts[:0]
+	u.from, u.call, u.request, u.url = source{}, upstream.Call{}, http.Request{}, url.URL{}
+	u.body.Reset(nil)
+}
+
+// call makes one request and reads its answer, which lies in the unit. item and index are those of a ForEach.
+func (r *run) call(q *plan, u *unit, deadline time.Time, item document.Value, index int, c *caching) (document.Value, *failure.Error) {
+	if r.ctx.Err() != nil {
+		return nil, errCut
+	}
+	u.from = source{r, item, index}
+	if err := q.compose(u); err != nil {
+		return nil, err
+	}
+	var timeout time.Duration
+	if !deadline.IsZero() {
+		timeout = max(time.Until(deadline), 1)
+	}
+	u.call = upstream.Call{Request: &u.request, HashKey: r.x.HashKey, Policy: q.Policy, Timeout: timeout, Attempts: u.attempts[:0]}
+	res, err := q.Service.Do(r.ctx, &u.call)
+	u.attempts = u.call.Attempts
+	if err != nil {
+		return nil, failure.From(err)
+	}
+	return r.read(q, u, res, deadline, c)
+}
+
+// compose makes the request.
+func (q *plan) compose(u *unit) *failure.Error {
+	x := u.from.r.x
+	if u.header == nil {
+		u.header = make(http.Header, 16)
+	}
+	q.setFields(u.header, x)
+	for _, h := range q.headers {
+		value, err := h.text.String(&u.from)
+		if err != nil {
+			return unfilled(err)
+		}
+		u.header[h.name] = []string{value}
+	}
+	method, err := q.method.String(&u.from)
+	if err != nil {
+		return unfilled(err)
+	}
+	if !callable(method) {
+		return failure.Request(http.StatusMethodNotAllowed, "The method cannot be passed on.")
+	}
+	if err := q.address(u); err != nil {
+		return err
+	}
+	u.request = http.Request{
+		Method: method, URL: &u.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: u.header, Host: x.Out.Host, Body: http.NoBody,
+	}
+	if q.body == nil {
+		return nil
+	}
+	text, err := q.body.Append(nil, &u.from)
+	if err != nil {
+		return unfilled(err)
+	}
+	u.body.Reset(text)
+	u.request.Body, u.request.ContentLength = io.NopCloser(&u.body), int64(len(text))
+	return nil
+}
+
+// address makes the path and the query. Values from outside must not make the path lead elsewhere: it has to be canonical.
+func (q *plan) address(u *unit) *failure.Error {
+	target, err := q.target.String(&u.from)
+	if err != nil {
+		return unfilled(err)
+	}
+	path, query, _ := strings.Cut(target, "?")
+	if !q.target.IsLiteral() {
+		if canonical, err := exchange.CanonicalPath(path); err != nil || canonical != path {
+			return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPProtocolError, Detail: "A value makes the path lead elsewhere.", Err: errPath}
+		}
+	}
+	if len(q.query) > 0 {
+		if query, err = q.parameters(query, &u.from); err != nil {
+			return unfilled(err)
+		}
+	}
+	u.url = url.URL{Opaque: path, RawQuery: query}
+	return nil
+}
+
+var errPath = errors.New("an empty or a dot segment, or a broken escape, came from a reference")
+
+func (q *plan) parameters(query string, from template.Source) (string, error) {
+	b := []byte(query)
+	for _, p := range q.query {
+		if len(b) > 0 {
+			b = append(b, '&')
+		}
+		var err error
+		if b, err = p.text.Append(append(append(b, p.name...), '='), from); err != nil {
+			return "", err
+		}
+	}
+	return string(b), nil
+}
+
+func callable(method string) bool {
+	if method == http.MethodGet {
+		return true
+	}
+	for i := 0; i < len(method); i++ {
+		if c := method[i]; !('A' <= c && c <= 'Z' || c == '-') {
+			return false
+		}
+	}
+	return method != "" && len(method) <= 32 && method != http.MethodConnect && method != http.MethodTrace
+}
+
+// read judges an answer by its head, and reads and checks its body.
+func (r *run) read(q *plan, u *unit, res *http.Response, deadline time.Time, c *caching) (document.Value, *failure.Error) {
+	if err := q.judge(res); err != nil {
+		res.Body.Close()
+		return nil, err
+	}
+	c.add(res.Header, q)
+	text, err := r.take(u, res, deadline)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) == 0 && (res.StatusCode != http.StatusOK || u.request.Method == http.MethodHead) {
+		return null, nil
+	}
+	return q.parse(text, r.a.spec.Limits.Depth)
+}
+
+var null = document.Value("null")
+
+// judge fails what is no whole answer of the right type. 206 is none: nobody asked for a part.
+func (q *plan) judge(res *http.Response) *failure.Error {
+	if code := res.StatusCode; code < 200 || code > 299 || code == http.StatusPartialContent {
+		return answered(res)
+	}
+	if coding := res.Header["Content-Encoding"]; len(coding) > 0 && coding[0] != "identity" {
+		return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseCoding, Detail: "The answer is in a coding that was not asked for."}
+	}
+	said := res.Header["Content-Type"]
+	if len(said) == 0 || q.fits(said[0]) || res.ContentLength == 0 {
+		return nil
+	}
+	return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPProtocolError, Detail: "The answer is not of the type " + string(q.Format) + ".",
+		Err: errors.New("it is said to be " + strconv.Quote(said[0]))}
+}
+
+// fits reports whether a Content-Type is of the call's format.
+func (q *plan) fits(said string) bool {
+	if said == "application/json" {
+		return q.Format == JSON
+	}
+	media, parameters, err := mime.ParseMediaType(said)
+	if err != nil {
+		return false
+	}
+	if charset := strings.ToLower(parameters["charset"]); charset != "" && charset != "utf-8" && charset != "us-ascii" {
+		return false
+	}
+	switch q.Format {
+	case XML:
+		return isXML(media)
+	case Text:
+		return strings.HasPrefix(media, "text/")
+	}
+	return isJSON(media)
+}
+
+// peeker is a body that shows what is in hand.
+type peeker interface{ Peek() []byte }
+
+// take reads the body into the unit's buffer and closes it. It fails if it is over a limit, breaks off, or has not come by
+// the deadline. A body that is in hand already needs no timer, and that is what most are.
+func (r *run) take(u *unit, res *http.Response, deadline time.Time) ([]byte, *failure.Error) {
+	limit := r.a.spec.Limits.AnswerBytes
+	length := res.ContentLength
+	if length > limit {
+		res.Body.Close()
+		return nil, tooLong
+	}
+	if u.request.Method == http.MethodHead || res.Body == http.NoBody {
+		res.Body.Close()
+		return nil, nil
+	}
+	var watch alarm
+	if p, ok := res.Body.(peeker); !deadline.IsZero() && (!ok || length < 0 || int64(len(p.Peek())) < length) {
+		watch.set(deadline, res.Body)
+	}
+	text, err := r.readAll(u, res.Body, max(length, 0), limit)
+	late := watch.stop()
+	res.Body.Close()
+	if late && err != nil {
+		return nil, &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseTimeout, Detail: "The answer did not end in time.", Err: err}
+	}
+	return text, err
+}
+
+func (r *run) readAll(u *unit, body io.Reader, length, limit int64) ([]byte, *failure.Error) {
+	b := u.buffer[:0]
+	if int64(cap(b)) <= length {
+		b = make([]byte, 0, length+1)
+	}
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if int64(len(b)) > limit || r.bytes.Add(int64(n)) > r.a.spec.Limits.TotalBytes {
+			return nil, tooLong
+		}
+		if err == io.EOF {
+			u.buffer = b
+			return b, nil
+		}
+		if err != nil {
+			return nil, failure.From(err)
+		}
+	}
+}
+
+var tooLong = &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseBodySize, Detail: "The answer is too long."}
+
+// alarm closes a body at its deadline, which wakes whoever reads it.
+type alarm struct {
+	timer *time.Timer
+	rang  atomic.Bool
+	done  chan struct{}
+}
+
+func (a *alarm) set(at time.Time, body io.Closer) {
+	a.done = make(chan struct{})
+	a.timer = time.AfterFunc(time.Until(at), func() {
+		defer close(a.done)
+		a.rang.Store(true)
+		body.Close()
+	})
+}
+
+// stop reports whether the alarm rang, and has then waited until it was through.
+func (a *alarm) stop() bool {
+	if a.timer == nil || a.timer.Stop() {
+		return false
+	}
+	<-a.done
+	return a.rang.Load()
+}
+
+// parse makes a value of an answer.
+func (q *plan) parse(text []byte, depth int) (v document.Value, _ *failure.Error) {
+	var err error
+	switch q.Format {
+	case XML:
+		v, err = document.FromXML(text, depth)
+	case Text:
+		if !utf8.Valid(text) {
+			err = errors.New("the text is not UTF-8")
+			break
+		}
+		v = document.AppendQuoted(nil, string(text))
+	default:
+		v, err = document.Parse(text, depth)
+	}
+	if err != nil {
+		return nil, &failure.Error{Source: failure.Upstream, Kind: failure.HTTPProtocolError, Detail: "The answer is no valid " + string(q.Format) + ".", Err: err}
+	}
+	return v, nil
+}
+
+// until is ctx for work that is not a call's, with the deadline of the whole.
+func (r *run) until(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.deadline.IsZero() {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, r.deadline)
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

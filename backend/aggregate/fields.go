@@ -1,0 +1,138 @@
+package aggregate
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/sluice-gateway/sluice/exchange"
+	"github.com/sluice-gateway/sluice/template"
+)
+
+// What of a request's fields goes to a call:
+//
+//   - what the gateway itself says: X-Forwarded-…, X-Real-IP, X-Request-Id, Via, the consumer, and whatever a filter has set.
+//     Such a field does not share its values with the request as received.
+//   - of what the client said, the fields of tracing, and those that `forward` names.
+//   - never what belongs to a connection or a body, and never what would make a call's answer other than whole and plain:
+//     conditions, ranges, codings.
+
+// traced are the client's fields that go to every call.
+var traced = map[string]bool{
+	"Traceparent": true, "Tracestate": true, "Baggage": true, "B3": true,
+	"X-B3-Traceid": true, "X-B3-Spanid": true, "X-B3-Parentspanid": true, "X-B3-Sampled": true, "X-B3-Flags": true,
+	// Kept from a trusted proxy, these stand in the request as it was received.
+	"X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Forwarded-Host": true, "X-Forwarded-Port": true, "X-Forwarded-Prefix": true,
+}
+
+// never are the fields that are not for `forward` or a filter to pass, and why.
+func never(name string) string {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Upgrade",
+		"Http2-Settings", "Transfer-Encoding", "Trailer", "Expect", "Host":
+		return "belongs to one connection"
+	case "Content-Length", "Content-Encoding", "Content-Range", "Content-Type":
+		return "belongs to the client's body, which is not sent"
+	case "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range":
+		return "would have the service answer with less than the whole"
+	case "Accept-Encoding":
+		return "would have the service answer in a coding that nobody here reads"
+	case "Accept":
+		return "is what the call's format says"
+	}
+	return ""
+}
+
+// ours are the fields that the gateway alone says.
+func ours(name string) bool {
+	switch name {
+	case "Forwarded", "Via", "X-Real-Ip", "X-Request-Id", "X-Consumer-Name", "X-Consumer-Groups", "X-Attempt":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Forwarded-")
+}
+
+// settable says whether a call may set a field.
+func settable(name string) error {
+	canonical := http.CanonicalHeaderKey(name)
+	switch why := never(canonical); {
+	case !httpguts.ValidHeaderFieldName(name):
+		return fmt.Errorf("%q cannot be the name of a header field", name)
+	case canonical == "Content-Type":
+		return errors.New("the type of the body has a key of its own: contentType")
+	case canonical == "Accept":
+		return nil
+	case why != "":
+		return fmt.Errorf("%s %s", canonical, why)
+	case ours(canonical):
+		return fmt.Errorf("%s is for the gateway alone to say", canonical)
+	}
+	return nil
+}
+
+// forwarded are the client's fields that go with a call.
+func (p *planner) forwarded(q *plan) map[string]bool {
+	all := make(map[string]bool)
+	p.forward(all, q.Forward)
+	for _, name := range p.a.spec.Forward {
+		all[http.CanonicalHeaderKey(name)] = true
+	}
+	return all
+}
+
+func (p *planner) forward(into map[string]bool, names []string) {
+	for i, name := range names {
+		canonical := http.CanonicalHeaderKey(name)
+		at := fmt.Sprintf("forward[%d]", i)
+		switch why := never(canonical); {
+		case !httpguts.ValidHeaderFieldName(name):
+			p.wrong(at, fmt.Errorf("%q cannot be the name of a header field", name))
+		case why != "":
+			p.wrong(at, fmt.Errorf("%s %s", canonical, why))
+		}
+		into[canonical] = true
+	}
+}
+
+// depends notes what of the client an answer depends on by the texts of its calls, whatever the services say of it.
+func (a *Aggregate) depends(r *template.Reference) {
+	switch r.Root {
+	case "header":
+		if name := http.CanonicalHeaderKey(r.Path[0].Name); !slices.Contains(a.varies, name) {
+			a.varies = append(a.varies, name)
+		}
+	case "consumer", "claim", "cookie", "client", "requestId":
+		a.personal = true
+	}
+}
+
+// setFields fills a call's header.
+func (q *plan) setFields(h http.Header, x *exchange.Exchange) {
+	for name, values := range x.Out.Header {
+		if len(values) == 0 || never(name) != "" {
+			continue
+		}
+		if traced[name] || q.forward[name] || !shared(values, x.In.Header[name]) {
+			h[name] = values
+		}
+	}
+	h["Accept"] = q.accept
+	h["Accept-Encoding"] = identity
+	if q.body != nil {
+		h["Content-Type"] = q.contentType
+	}
+}
+
+// shared reports whether the values of a field are those that the client sent: the proxy and the filters never write into
+// them, they put new ones in their place.
+func shared(values, received []string) bool { return len(received) > 0 && &received[0] == &values[0] }
+
+var identity = []string{"identity"}
+
+var accepts = map[Format][]string{
+	JSON: {"application/json"}, XML: {"application/xml, text/xml;q=0.9"}, Text: {"text/plain, */*;q=0.1"},
+}
