@@ -109,4 +109,3 @@ func boundBy(matches []match) (bound, captures []string) {
 	}
 	return bound, captures
 }
-

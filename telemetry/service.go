@@ -19,7 +19,8 @@ var outcomes = [...]failure.Kind{
 	failure.DNSTimeout, failure.DNSError, failure.DestinationNotFound, failure.DestinationUnavailable,
 	failure.ConnectionRefused, failure.ConnectionTerminated, failure.ConnectionTimeout, failure.ConnectionLimitReached,
 	failure.TLSProtocolError, failure.TLSCertificateError, failure.HTTPRequestError, failure.HTTPRequestDenied,
-	failure.HTTPResponseIncomplete, failure.HTTPResponseHeaderSize, failure.HTTPResponseTimeout, failure.HTTPUpgradeFailed,
+	failure.HTTPResponseIncomplete, failure.HTTPResponseHeaderSize, failure.HTTPResponseBodySize,
+	failure.HTTPResponseCoding, failure.HTTPResponseTimeout, failure.HTTPUpgradeFailed,
 	failure.HTTPProtocolError, failure.ProxyInternalError, failure.ProxyConfiguration, failure.ProxyLoopDetected,
 	failure.ClientGone, failure.ClientStalled, failure.FaultInjected,
 }

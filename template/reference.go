@@ -3,11 +3,11 @@ package template
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
-	"net/http"
 
 	"github.com/sluice-gateway/sluice/document"
 	"github.com/sluice-gateway/sluice/exchange"
@@ -192,7 +192,7 @@ func (t *Template) Bind(captures []string, slot func(r *Reference) (int, bool), 
 			continue
 		}
 		if !slices.Contains(captures, r.Root) {
-			return fmt.Errorf("%v refers to nothing: there are %s", r, strings.Join(slices.Concat(captures, known, []string{"query.NAME", "header.NAME", "cookie.NAME", "claim.NAME", "consumer", "client.ip", "host", "route", "method", "requestId"}), ", "))
+			return fmt.Errorf("%v refers to nothing: there are %s", r, strings.Join(distinct(captures, known, ofRequest), ", "))
 		}
 		if len(r.Path) > 0 {
 			return fmt.Errorf("%v: the captured segment {%s} has no parts", r, r.Root)
@@ -200,6 +200,18 @@ func (t *Template) Bind(captures []string, slot func(r *Reference) (int, bool), 
 		r.Slot = Captured
 	}
 	return nil
+}
+
+// ofRequest are the references that every request answers.
+var ofRequest = []string{"query.NAME", "header.NAME", "cookie.NAME", "claim.NAME", "consumer", "client.ip", "host", "route", "method", "requestId"}
+
+func distinct(lists ...[]string) (all []string) {
+	for _, name := range slices.Concat(lists...) {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
 }
 
 // Captured is the slot of a captured segment.

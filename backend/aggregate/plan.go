@@ -143,7 +143,9 @@ func (p *planner) template(key, text string, place template.Place, q *plan) *tem
 	}
 	known := []string{"body"}
 	for _, c := range p.a.spec.Calls {
-		known = append(known, c.Name)
+		if c.Name != q.Name {
+			known = append(known, c.Name)
+		}
 	}
 	if q.ForEach != "" {
 		known = append(known, "item", "index")
