@@ -4,12 +4,12 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"time"
 
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/http1"
 	"github.com/sluice-gateway/sluice/proxy"
 	"github.com/sluice-gateway/sluice/snapshot"
 )
@@ -17,7 +17,7 @@ import (
 // exchange begins one for a request. The proxy fills in the rest.
 func (c *connection) exchange(r *http.Request) *exchange.Exchange {
 	x := proxy.Acquire()
-	x.In, x.Peer, x.PeerText, x.TLS, x.Listener, x.Start = r, c.peer, c.peerText, c.encrypted, c.listener.Name(), time.Now()
+	x.In, x.Peer, x.PeerText, x.TLS, x.Listener, x.Start = r, c.peer, c.peerText, c.encrypted, c.listener.Name(), http1.Now()
 	return x
 }
 
