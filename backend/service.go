@@ -30,6 +30,8 @@ func (b *Service) Answer(ctx context.Context, x *exchange.Exchange) error {
 		Timeout:  grpcTimeout(x.Out.Header),
 		Inform:   x.Inform,
 		Attempts: x.Attempts,
+
+		Anonymous: x.Identity == nil,
 	}
 	response, err := b.Upstream.Do(ctx, &call)
 	x.Attempts = call.Attempts

@@ -19,6 +19,7 @@ func (k *compiler) services() map[string]*upstream.Service {
 		svc := &k.config.Services[i]
 		k.built[svc.Name] = k.service(index("services", i), svc)
 	}
+	k.bindFallbacks()
 	return k.built
 }
 
@@ -54,6 +55,7 @@ func (k *compiler) service(at string, c *config.Service) *upstream.Service {
 		spec.Endpoints = append(spec.Endpoints, upstream.EndpointSpec{URL: u, Weight: e.Weight, Zone: e.Zone})
 	}
 	k.affinities[c.Name] = k.affinity(at+".balance", c)
+	k.resilience(at, c, &spec)
 	spec.TLS, spec.TLSKey = k.clientTLS(at+".tls", c.TLS)
 	return upstream.New(spec, before)
 }

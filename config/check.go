@@ -49,6 +49,7 @@ func (c *Config) check(clean bool) []finding {
 	for i := range c.Services {
 		k.service(&c.Services[i], fmt.Sprintf("services[%d]", i))
 	}
+	k.fallbacks(c)
 	k.consumers(c)
 	k.admin(c.Admin)
 	k.names(c)
@@ -191,7 +192,7 @@ func (k *checker) admin(a *Admin) {
 	}
 }
 
-// unusedServices warns of services that no route ends in.
+// unusedServices warns of services that no route ends in and no other falls back to.
 func (k *checker) unusedServices(c *Config) {
 	used := make(map[string]bool)
 	for _, r := range c.Routes {
@@ -203,6 +204,11 @@ func (k *checker) unusedServices(c *Config) {
 			for _, call := range r.Aggregate.Calls {
 				used[call.Service] = true
 			}
+		}
+	}
+	for _, s := range c.Services {
+		if b := s.CircuitBreaker; b != nil && b.Fallback != nil {
+			used[b.Fallback.Service] = true
 		}
 	}
 	for i, s := range c.Services {

@@ -4,7 +4,7 @@ import "time"
 
 // Service is a named group of interchangeable endpoints: one microservice.
 type Service struct {
-	_ struct{} `yet:"discovery,healthCheck,outlierDetection,circuitBreaker,concurrency,translate"`
+	_ struct{} `yet:"discovery,translate"`
 
 	// What routes and metrics call the service. Letters, digits, `.`, `_` and `-`, at most 64; unique.
 	Name string `yaml:"name" required:"true"`
@@ -33,6 +33,18 @@ type Service struct {
 
 	// Connections to each endpoint.
 	Connections Connections `yaml:"connections"`
+
+	// Asks endpoints how they are. Absent: they are taken for healthy.
+	HealthCheck *HealthCheck `yaml:"healthCheck"`
+
+	// Leaves endpoints alone that answer worse than the others. Absent: off.
+	OutlierDetection *OutlierDetection `yaml:"outlierDetection"`
+
+	// Stops calling the service while it fails. Absent: off.
+	CircuitBreaker *CircuitBreaker `yaml:"circuitBreaker"`
+
+	// Bounds the requests that are in the service at once. Absent: no bound but those of `connections`.
+	Concurrency *Concurrency `yaml:"concurrency"`
 
 	// How many retries the service bears, over all its routes.
 	RetryBudget RetryBudget `yaml:"retryBudget"`

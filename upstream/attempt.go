@@ -103,7 +103,7 @@ func (a *attempt) record(res *http.Response, err error) {
 		outcome = t.Failure
 	default:
 		t.Status = res.StatusCode
-		if res.StatusCode >= 500 {
+		if res.StatusCode >= 500 || service.spec.Protocol == GRPC && failedGRPC(res) {
 			outcome = telemetry.Status5xx
 		}
 	}

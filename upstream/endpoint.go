@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/upstream/balance"
+	"github.com/sluice-gateway/sluice/upstream/breaker"
+	"github.com/sluice-gateway/sluice/upstream/health"
+	"github.com/sluice-gateway/sluice/upstream/outlier"
 	"github.com/sluice-gateway/sluice/upstream/transport"
 )
 
@@ -21,9 +24,12 @@ type Endpoint struct {
 	reasons   atomic.Uint32 // why it takes no requests: a set of Reason
 	joined    atomic.Int64  // when it began to take requests, in Unix nanoseconds; 0: with the service
 	transport transport.Transport
+	options   transport.Options // of transport
 
-	// What else is known of an endpoint, and must outlive reloads, has its field here: counters of its health check, of
-	// outlier detection, its own breaker.
+	// What else is known of an endpoint, and must outlive reloads, has its field here.
+	health  health.State
+	outlier outlier.State
+	breaker atomic.Pointer[breaker.Breaker] // nil: it has none of its own
 }
 
 // endpointKey is everything an endpoint's connections depend on.
@@ -59,6 +65,7 @@ func newEndpoint(spec *Spec, u *url.URL, l *lineage) *Endpoint {
 	case "unix":
 		e.host = "localhost"
 	}
+	e.options = o
 	e.transport = transport.New(o)
 	return e
 }

@@ -89,13 +89,52 @@ type Task interface {
 
 // gates are made here, the first to be asked first; prev is the service before, or nil. What has equal settings in prev is
 // taken over from it.
-func (s *Service) newGates(prev *Service) []Gate { return nil }
+func (s *Service) newGates(prev *Service) []Gate {
+	var gates []Gate
+	if s.breaking = s.newBreaking(prev); s.breaking != nil {
+		gates = append(gates, s.breaking)
+	}
+	if s.limiting = s.newLimiting(prev); s.limiting != nil {
+		gates = append(gates, s.limiting)
+	}
+	return gates
+}
 
-// watchers are made here.
-func (s *Service) newWatchers(prev *Service) []Watcher { return nil }
+// watchers are made here, after the gates.
+func (s *Service) newWatchers(prev *Service) []Watcher {
+	var watchers []Watcher
+	if s.breaking != nil {
+		watchers = append(watchers, s.breaking)
+	}
+	if s.endpointBreaking = s.newEndpointBreaking(prev); s.endpointBreaking != nil {
+		watchers = append(watchers, s.endpointBreaking)
+	}
+	if s.ejecting = s.newEjecting(prev); s.ejecting != nil {
+		watchers = append(watchers, s.ejecting)
+	}
+	return watchers
+}
 
-// tasks are made here.
-func (s *Service) newTasks(prev *Service) []Task { return nil }
+// tasks are made here, after gates and watchers.
+func (s *Service) newTasks(prev *Service) []Task {
+	var tasks []Task
+	if s.checking = s.newChecking(prev); s.checking != nil {
+		tasks = append(tasks, s.checking)
+	}
+	if s.breaking != nil {
+		tasks = append(tasks, s.breaking)
+	}
+	if s.endpointBreaking != nil {
+		tasks = append(tasks, s.endpointBreaking)
+	}
+	if s.ejecting != nil {
+		tasks = append(tasks, s.ejecting)
+	}
+	if s.limiting != nil {
+		tasks = append(tasks, s.limiting)
+	}
+	return tasks
+}
 
 // event records what happened to the service or to one of its endpoints.
 func (s *Service) event(e telemetry.Event) {

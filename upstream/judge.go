@@ -97,3 +97,13 @@ func grpcStatus(res *http.Response) int {
 	}
 	return n
 }
+
+// failedGRPC reports whether a trailers-only answer says what a 5xx would: unknown, which is what an exception that nobody
+// caught becomes, internal, unavailable or data-loss. Of an answer with messages the status is not known yet.
+func failedGRPC(res *http.Response) bool {
+	switch grpcStatus(res) {
+	case 2, 13, 14, 15:
+		return true
+	}
+	return false
+}

@@ -13,15 +13,13 @@ import (
 	"github.com/sluice-gateway/sluice/upstream/transport"
 )
 
-// Do sends a request to the service and returns its answer as soon as the head has arrived, or a *failure.Error. The
-// answer's Body is never nil and must be closed; that of a 101 is an io.ReadWriteCloser. Until then ctx governs the
-// exchange: when it ends, the request to the service is given up.
+// ask is Do without a fallback.
 //
 // It is a loop: choose an endpoint that was not tried yet (all tried: start over), send, judge what came back by the
 // policy, and if that says so and the budget bears it, wait a little and go round again.
 //
 // Every attempt but the first carries X-Attempt, with its number.
-func (s *Service) Do(ctx context.Context, call *Call) (*http.Response, error) {
+func (s *Service) ask(ctx context.Context, call *Call) (*http.Response, error) {
 	l := s.begin(ctx, call)
 	defer l.leave(call)
 	if err := l.admit(ctx); err != nil {

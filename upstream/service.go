@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-gateway/sluice/telemetry"
+	"github.com/sluice-gateway/sluice/upstream/lastgood"
 	"github.com/sluice-gateway/sluice/upstream/retry"
 )
 
@@ -21,6 +22,15 @@ type Service struct {
 	gates      []Gate
 	watchers   []Watcher
 	tasks      []Task
+
+	// What stands behind those; nil: there is none.
+	checking         *checking
+	ejecting         *ejecting
+	breaking         *breaking
+	endpointBreaking *endpointBreaking
+	limiting         *limiting
+	lastGood         *lastgood.Cache
+	other            *Service // to fall back to
 
 	mu      sync.Mutex // changes membership and inForce
 	inForce bool       // between Start and Retire
@@ -40,6 +50,9 @@ func New(spec Spec, prev *Service) *Service {
 	if spec.Series == nil {
 		spec.Series = telemetry.NewServiceSeries(spec.Name)
 	}
+	if h := spec.HealthCheck; h != nil && h.RequireHealthy {
+		spec.Initially |= Waiting
+	}
 	s := &Service{spec: spec}
 	var before *membership
 	if prev != nil && prev.spec.Name == spec.Name {
@@ -53,7 +66,11 @@ func New(spec Spec, prev *Service) *Service {
 	}
 	s.membership.Store(newMembership(&s.spec, endpoints, s.lineage, before))
 	s.budget = s.newBudget(prev)
+	if prev != nil && prev.spec.Name != spec.Name {
+		prev = nil
+	}
 	s.gates, s.watchers, s.tasks = s.newGates(prev), s.newWatchers(prev), s.newTasks(prev)
+	s.lastGood = s.newLastGood(prev)
 	return s
 }
 

@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/telemetry"
+	"github.com/sluice-gateway/sluice/upstream/breaker"
+	"github.com/sluice-gateway/sluice/upstream/concurrency"
+	"github.com/sluice-gateway/sluice/upstream/health"
+	"github.com/sluice-gateway/sluice/upstream/outlier"
 )
 
 // Protocol is what a service speaks.
@@ -40,6 +44,12 @@ type Spec struct {
 	DiscoveryKey string
 	Series       *telemetry.ServiceSeries
 	Events       *telemetry.Events // nil: nobody listens
+
+	HealthCheck      *health.Settings      // nil: endpoints are not asked how they are
+	OutlierDetection *outlier.Settings     // nil: nor is it learned from their answers
+	Breaker          *Breaker              // nil: none
+	Fallback         *Fallback             // nil: none
+	Concurrency      *concurrency.Settings // nil: no limit
 }
 
 // EndpointSpec is one endpoint as configured.
@@ -62,6 +72,12 @@ type Connections struct {
 	IdleTimeout    time.Duration // default 60s
 	ConnectTimeout time.Duration // TCP and TLS together, default 3s
 	Pending        int           // requests waiting for a connection, default 1024; over it 503 at once
+}
+
+// Breaker is the circuit breaker of a service, or of each of its endpoints.
+type Breaker struct {
+	breaker.Settings
+	PerEndpoint bool
 }
 
 // RetryBudget bounds the retries of a service over a sliding 10 s: retries <= Percent/100 x requests + MinPerSecond x 10.
@@ -109,6 +125,9 @@ type Call struct {
 	// Token is set where the policy is sticky and the client should be given another token than it has: that of the endpoint
 	// which answered.
 	Token string
+
+	// Anonymous says that nobody in particular asks, so that anybody may be given the same answer.
+	Anonymous bool
 
 	// Attempts is appended to, one for each try. It must not be read while Do runs.
 	Attempts []telemetry.Attempt

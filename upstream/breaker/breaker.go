@@ -88,7 +88,9 @@ func permit(turn uint64, probe bool) Permit {
 	return p
 }
 
-func (p Permit) probe() bool  { return p&1 != 0 }
+// Probe reports whether the attempt is one of those that a half-open breaker is judged by.
+func (p Permit) Probe() bool { return p&1 != 0 }
+
 func (p Permit) turn() uint64 { return uint64(p >> 1) }
 
 // Outcome is what came of an attempt.
@@ -120,6 +122,9 @@ func (b *Breaker) Allow(now time.Time) (p Permit, retry time.Duration, ok bool) 
 // Attempt is for an attempt of a request that was let in before. It takes no probe's place, yet if it fails while the
 // breaker is half-open, that opens it.
 func (b *Breaker) Attempt() Permit { return permit(b.turnNow.Load(), false) }
+
+// Closed reports whether the breaker lets everything through.
+func (b *Breaker) Closed() bool { return State(b.state.Load()) == Closed }
 
 // Refuses reports whether Allow would find no leave. It takes none.
 func (b *Breaker) Refuses(now time.Time) bool {
@@ -178,7 +183,7 @@ func (b *Breaker) Done(p Permit, o Outcome, took time.Duration, now time.Time) {
 	slow := b.settings.SlowAfter > 0 && took >= b.settings.SlowAfter
 	switch {
 	case p.turn() != b.turnNow.Load():
-	case p.probe():
+	case p.Probe():
 		b.probed(p, o, slow, now)
 	case State(b.state.Load()) != Closed:
 		if o == Failure {

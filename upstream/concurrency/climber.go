@@ -14,9 +14,9 @@ import (
 // limit is moved and what that does is watched. Time is cut into rounds. A round begins with as many endings as there
 // were requests inside, which began under the limit before and are not counted; then the good answers of the round give
 // its goodput g, at a limit n. Over the latest rounds, older ones counting less and less, the slope of log g by log n is
-// the part of a greater limit that comes back as goodput: 1 below the knee, 0 above. While it is over a third the limit
-// rises, else it falls, by a tenth; each further step the same way is a tenth larger, up to a third. Then it swings
-// about the knee by a tenth. It starts by doubling until that does not pay.
+// the part of a greater limit that comes back as goodput: 1 below the knee, 0 above. While it is over a quarter the limit
+// rises, else it falls, by a tenth, after four steps the same way by a fifth. So it swings about the knee by a tenth or
+// two. It starts by doubling until that does not pay.
 //
 // The usual ways compare latency with the least seen, which needs probe windows (times when the limit is low so that the
 // least can be seen) or drifts under constant load, and takes the cheapest kind of request for the measure of all. Here
@@ -45,7 +45,7 @@ const (
 	firstLimit  = 16
 	leastLimit  = 1
 	mostLimit   = 100_000
-	pays        = 1.0 / 3 // the least slope at which a greater limit is worth it
+	pays        = 1.0 / 4 // the least slope at which a greater limit is worth it
 	stepPart    = 0.10
 	farStep     = 0.20
 	longStreak  = 4
@@ -73,7 +73,7 @@ func (c *Climber) pressed() {
 }
 
 // done tells that a request has ended, with inside of them there until now.
-func (c *Climber) done(good bool, inside int64, now time.Time) {
+func (c *Climber) done(good bool, inside int64, clock func() time.Time) {
 	if good {
 		c.good.Add(1)
 	}
@@ -87,6 +87,7 @@ func (c *Climber) done(good bool, inside int64, now time.Time) {
 	if c.left.Load() > 0 {
 		return // another has been here
 	}
+	now := clock()
 	if c.settling {
 		c.count(now)
 		return
@@ -156,7 +157,7 @@ func (c *Climber) next(limit int64) int64 {
 // slope is a line through points, of which each counts less than the one after.
 type slope struct{ w, x, y, xx, xy float64 }
 
-const fading = 0.3
+const fading = 0.4
 
 func (s *slope) add(x, y float64) {
 	s.w = s.w*fading + 1

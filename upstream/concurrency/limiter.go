@@ -27,6 +27,8 @@ type Limiter struct {
 	fixed    int64    // the limit without a climber
 	climber  *Climber // nil: the limit is fixed
 
+	now func() time.Time
+
 	inside  atomic.Int64
 	refused atomic.Uint64
 
@@ -40,7 +42,7 @@ const unlimited = 1 << 40
 
 // New makes a limiter with nobody in it.
 func New(s Settings) *Limiter {
-	l := &Limiter{settings: s, fixed: int64(s.Max)}
+	l := &Limiter{settings: s, fixed: int64(s.Max), now: time.Now}
 	if s.Max == 0 {
 		l.fixed = unlimited
 	}
@@ -77,16 +79,16 @@ func (l *Limiter) limit() int64 {
 	return l.fixed
 }
 
-// Enter takes a place, which Leave gives back. It waits for one if the queue has room, at most Settings.Wait and while ctx
-// lasts, and reports whether it got it.
-func (l *Limiter) Enter(ctx context.Context) bool {
+// Enter takes a place, which Leave gives back. It waits for one if the queue has room, at most Settings.Wait, not after by
+// (zero: for ever) and while ctx lasts, and reports whether it got it.
+func (l *Limiter) Enter(ctx context.Context, by time.Time) bool {
 	if l.waiters.Load() == 0 && l.tryEnter() {
 		return true
 	}
 	if l.climber != nil {
 		l.climber.pressed()
 	}
-	if l.settings.Pending > 0 && l.wait(ctx) {
+	if l.settings.Pending > 0 && l.wait(ctx, by) {
 		return true
 	}
 	l.refused.Add(1)
@@ -103,9 +105,9 @@ func (l *Limiter) tryEnter() bool {
 
 // Leave gives a place back. Good means that the service has done what it was asked for: what an adaptive limit is there
 // to get most of.
-func (l *Limiter) Leave(good bool, now time.Time) {
+func (l *Limiter) Leave(good bool) {
 	if l.climber != nil {
-		l.climber.done(good, l.inside.Load(), now)
+		l.climber.done(good, l.inside.Load(), l.now)
 	}
 	l.leave()
 }
@@ -135,7 +137,11 @@ func (l *Limiter) admit() {
 }
 
 // wait waits in the queue, if that has room.
-func (l *Limiter) wait(ctx context.Context) bool {
+func (l *Limiter) wait(ctx context.Context, by time.Time) bool {
+	most := l.settings.Wait
+	if !by.IsZero() {
+		most = min(most, time.Until(by))
+	}
 	l.mu.Lock()
 	if l.queue.Len() >= l.settings.Pending {
 		l.mu.Unlock()
@@ -147,7 +153,7 @@ func (l *Limiter) wait(ctx context.Context) bool {
 	l.admit()
 	l.mu.Unlock()
 
-	timer := time.NewTimer(l.settings.Wait)
+	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {
 	case <-turn:

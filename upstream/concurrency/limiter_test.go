@@ -12,17 +12,17 @@ import (
 func TestLimiterBounds(t *testing.T) {
 	ctx := context.Background()
 	l := New(Settings{Max: 2})
-	if !l.Enter(ctx) || !l.Enter(ctx) {
+	if !l.Enter(ctx, time.Time{}) || !l.Enter(ctx, time.Time{}) {
 		t.Fatal("there are two places")
 	}
-	if l.Enter(ctx) {
+	if l.Enter(ctx, time.Time{}) {
 		t.Fatal("a third request got in")
 	}
 	if l.Inside() != 2 || l.Refused() != 1 || l.Limit() != 2 {
 		t.Errorf("inside %d, refused %d, limit %d", l.Inside(), l.Refused(), l.Limit())
 	}
-	l.Leave(true, time.Now())
-	if !l.Enter(ctx) {
+	l.Leave(true)
+	if !l.Enter(ctx, time.Time{}) {
 		t.Error("a place given back cannot be had")
 	}
 }
@@ -30,7 +30,7 @@ func TestLimiterBounds(t *testing.T) {
 func TestNoLimit(t *testing.T) {
 	l := New(Settings{})
 	for range 10_000 {
-		if !l.Enter(context.Background()) {
+		if !l.Enter(context.Background(), time.Time{}) {
 			t.Fatal("refused")
 		}
 	}
@@ -42,12 +42,12 @@ func TestNoLimit(t *testing.T) {
 func TestLimiterQueues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Settings{Max: 1, Pending: 2, Wait: time.Second})
-		l.Enter(t.Context())
+		l.Enter(t.Context(), time.Time{})
 		var order []int
 		var mu sync.Mutex
 		for i := range 2 {
 			go func() {
-				if l.Enter(t.Context()) {
+				if l.Enter(t.Context(), time.Time{}) {
 					mu.Lock()
 					order = append(order, i)
 					mu.Unlock()
@@ -58,11 +58,11 @@ func TestLimiterQueues(t *testing.T) {
 		if l.Pending() != 2 {
 			t.Fatalf("%d wait, want 2", l.Pending())
 		}
-		if l.Enter(t.Context()) {
+		if l.Enter(t.Context(), time.Time{}) {
 			t.Fatal("the queue is full, and a request got in")
 		}
 		for range 2 {
-			l.Leave(true, time.Now())
+			l.Leave(true)
 			synctest.Wait()
 		}
 		if len(order) != 2 || order[0] != 0 || order[1] != 1 {
@@ -77,17 +77,21 @@ func TestLimiterQueues(t *testing.T) {
 func TestLimiterWaitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Settings{Max: 1, Pending: 5, Wait: time.Second})
-		l.Enter(t.Context())
+		l.Enter(t.Context(), time.Time{})
 		began := time.Now()
-		if l.Enter(t.Context()) {
+		if l.Enter(t.Context(), time.Time{}) {
 			t.Fatal("there is no place")
 		}
 		if d := time.Since(began); d != time.Second {
 			t.Errorf("waited %v, want 1s", d)
 		}
+		began = time.Now()
+		if l.Enter(t.Context(), began.Add(100*time.Millisecond)) || time.Since(began) != 100*time.Millisecond {
+			t.Errorf("waited %v, beyond the deadline", time.Since(began))
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if l.Enter(ctx) {
+		if l.Enter(ctx, time.Time{}) {
 			t.Error("who had gone got in")
 		}
 		if l.Pending() != 0 || l.Inside() != 1 {
@@ -104,7 +108,7 @@ func TestLimiterUnderContention(t *testing.T) {
 	for range 20 {
 		all.Go(func() {
 			for range 500 {
-				if !l.Enter(context.Background()) {
+				if !l.Enter(context.Background(), time.Time{}) {
 					t.Error("refused, though the queue has room for all")
 					return
 				}
@@ -112,7 +116,7 @@ func TestLimiterUnderContention(t *testing.T) {
 				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 				}
 				inside.Add(-1)
-				l.Leave(true, time.Now())
+				l.Leave(true)
 			}
 		})
 	}
@@ -131,12 +135,12 @@ func BenchmarkLimiter(b *testing.B) {
 		Settings
 	}{{"fixed", Settings{Max: 1000}}, {"adaptive", Settings{Adaptive: true}}} {
 		b.Run(s.name, func(b *testing.B) {
-			l, ctx, now := New(s.Settings), context.Background(), time.Now()
+			l, ctx := New(s.Settings), context.Background()
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					if l.Enter(ctx) {
-						l.Leave(true, now)
+					if l.Enter(ctx, time.Time{}) {
+						l.Leave(true)
 					}
 				}
 			})

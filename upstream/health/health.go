@@ -15,10 +15,10 @@ import (
 // Settings are how the endpoints of a service are checked.
 type Settings struct {
 	Type           Type
-	Path           string // http: the path asked for
-	Host           string // http and grpc: the Host sent; empty: the endpoint's
-	Service        string // grpc: the service asked after; empty: the server as a whole
-	Expect         string // http: the statuses that mean healthy, as Statuses reads them
+	Path           string   // http: the path asked for
+	Host           string   // http and grpc: the Host sent; empty: the endpoint's
+	Service        string   // grpc: the service asked after; empty: the server as a whole
+	Expect         Statuses // http: the statuses that mean healthy
 	Interval       time.Duration
 	Timeout        time.Duration
 	HealthyAfter   int

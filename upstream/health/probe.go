@@ -28,11 +28,7 @@ func NewProbe(s *Settings, o transport.Options, scheme, host string) Probe {
 	if s.Type == GRPC {
 		return to.grpc(s.Service)
 	}
-	expect, err := ParseStatuses(s.Expect)
-	if err != nil { // config has refused it before
-		return func(context.Context) error { return err }
-	}
-	return to.http(s.Path, expect)
+	return to.http(s.Path, s.Expect)
 }
 
 // asker sends requests to one endpoint.

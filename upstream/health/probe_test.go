@@ -75,7 +75,7 @@ func TestHTTPProbe(t *testing.T) {
 	}
 	origin.Start()
 	defer origin.Close()
-	ok := Settings{Type: HTTP, Path: "/healthz?deep=1", Expect: "200-299"}
+	ok := Settings{Type: HTTP, Path: "/healthz?deep=1", Expect: Statuses{{200, 299}}}
 	with := func(change func(*Settings)) Settings {
 		s := ok
 		change(&s)
@@ -88,7 +88,7 @@ func TestHTTPProbe(t *testing.T) {
 	}{
 		{"healthy", ok, ""},
 		{"another path", with(func(s *Settings) { s.Path = "/other" }), "it answered 404"},
-		{"expected", with(func(s *Settings) { s.Path, s.Expect = "/other", "404" }), ""},
+		{"expected", with(func(s *Settings) { s.Path, s.Expect = "/other", Statuses{{404, 404}} }), ""},
 		{"redirect", with(func(s *Settings) { s.Path = "/moved" }), "it answered 302"},
 		{"host", with(func(s *Settings) { s.Host = "sick.test" }), "it answered 503"},
 		{"endless body", with(func(s *Settings) { s.Path = "/endless" }), ""},
@@ -113,7 +113,7 @@ func TestProbeOfNobody(t *testing.T) {
 	says(t, probe(t, Settings{Type: TCP}, transport.Options{}, address), "")
 	l.Close()
 	says(t, probe(t, Settings{Type: TCP}, transport.Options{}, address), "connection_refused")
-	says(t, probe(t, Settings{Type: HTTP, Path: "/", Expect: "200"}, transport.Options{}, address), "connection_refused")
+	says(t, probe(t, Settings{Type: HTTP, Path: "/", Expect: Statuses{{200, 200}}}, transport.Options{}, address), "connection_refused")
 	says(t, probe(t, Settings{Type: GRPC}, transport.Options{HTTP2: true}, address), "connection_refused")
 }
 
@@ -125,7 +125,7 @@ func TestProbeOverTLS(t *testing.T) {
 	defer origin.Close()
 	trusting := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "example.com"}
 	trusting.RootCAs.AddCert(origin.Certificate())
-	for _, s := range []Settings{{Type: HTTP, Path: "/", Expect: "200"}, {Type: TCP}} {
+	for _, s := range []Settings{{Type: HTTP, Path: "/", Expect: Statuses{{200, 200}}}, {Type: TCP}} {
 		says(t, probe(t, s, transport.Options{TLS: trusting}, origin.URL), "")
 		says(t, probe(t, s, transport.Options{TLS: &tls.Config{}}, origin.URL), "tls_certificate_error")
 	}

@@ -41,11 +41,11 @@ func (s *State) Waiting(settings *Settings) bool {
 	return settings.RequireHealthy && s.verdict == fresh
 }
 
-// Trust makes a new endpoint count as up: it has served already when checks are asked of it for the first time.
-func (s *State) Trust() {
+// Trust makes a new endpoint that would have to wait count as up: it has served already when checks are first asked of it.
+func (s *State) Trust(settings *Settings) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.verdict == fresh {
+	if s.verdict == fresh && settings.RequireHealthy {
 		s.verdict = up
 	}
 }
