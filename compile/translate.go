@@ -2,14 +2,18 @@ package compile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/backend/translate"
+	"github.com/sluice-gateway/sluice/backend/translate/jsonwire"
 	"github.com/sluice-gateway/sluice/backend/translate/schema"
+	"github.com/sluice-gateway/sluice/backend/translate/transcode"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/snapshot"
 	"github.com/sluice-gateway/sluice/upstream"
 )
@@ -52,12 +56,39 @@ func (k *compiler) translators(t *translation, c *config.Route, e end) []transla
 		}
 		switch t.protocol {
 		case "grpc":
-			// gRPC-Web, Connect, HTTP with JSON
+			// gRPC-Web and Connect first, then all else, which is HTTP with JSON
+			list = append(list, k.transcoder(t, c))
 		default:
 			// gRPC to REST
 		}
 	}
 	return list
+}
+
+// transcoder carries HTTP with JSON. Rules that are wrong are mistakes of the file that has them; what reflection brings is
+// not known yet, and wrong rules are left out when it is.
+func (k *compiler) transcoder(t *translation, c *config.Route) translate.Translator {
+	o := transcode.Options{
+		JSON: jsonOf(t.config.GRPC), MessageBytes: int(t.config.GRPC.MessageBytes), Timeout: c.Timeout,
+		OpenAPI: t.config.OpenAPI, Title: c.Name,
+	}
+	if o.OpenAPI != "" {
+		path, err := exchange.CanonicalPath(o.OpenAPI)
+		if err != nil || path != o.OpenAPI {
+			k.errorf(t.at+".openapi", "this is no path that a request can have; write it without dot segments, query and needless encoding")
+		}
+	}
+	tr := transcode.New(t.schema, o)
+	if mistakes := tr.Check(); len(mistakes) > 0 {
+		k.errorf(t.at+".grpc", "%v", errors.Join(mistakes...))
+	}
+	return tr
+}
+
+func jsonOf(g *config.TranslateGRPC) jsonwire.Options {
+	return jsonwire.Options{
+		DiscardUnknown: g.UnknownFields == "discard", PrintDefaults: g.PrintDefaults, ProtoNames: g.ProtoNames, EnumNumbers: g.EnumNumbers,
+	}
 }
 
 // protocolOf is what the route's services speak: a translator speaks one protocol, so all sides must agree.

@@ -55,8 +55,24 @@ type Reader struct {
 	Gzip  bool // messages may be compressed with gzip: Grpc-Encoding said so
 	Allow byte // flags that may be set beside Compressed
 	Flags byte // of the frame that Next returned
+	Memory
+}
+
+// Memory is what a Reader reads into. It can be given to another one.
+type Memory struct {
 	buf   []byte
 	plain []byte
+}
+
+// Kept is the memory for the next reader, but for what is larger than most.
+func (m Memory) Kept(most int) Memory {
+	if cap(m.buf) > most {
+		m.buf = nil
+	}
+	if cap(m.plain) > most {
+		m.plain = nil
+	}
+	return m
 }
 
 // Next returns the next message, in memory that is used again. It is io.EOF at the end, if that is between two frames.

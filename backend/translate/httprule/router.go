@@ -76,6 +76,12 @@ type Match[T any] struct {
 	memory [16]int
 }
 
+// CopyFrom makes m the same match with memory of its own.
+func (m *Match[T]) CopyFrom(other *Match[T]) {
+	*m = *other
+	m.ends = append(m.memory[:0], other.ends...)
+}
+
 // Find looks a path up, in the form that the gateway has for all paths: unreserved characters plain, all else encoded in
 // upper case. m is overwritten, but for its memory.
 func (r *Router[T]) Find(m *Match[T], method, path string) bool {

@@ -74,6 +74,9 @@ type Codec struct {
 // Descriptor is the message that the codec is for.
 func (c *Codec) Descriptor() protoreflect.MessageDescriptor { return c.desc }
 
+// Codecs are those that this one is of.
+func (c *Codec) Codecs() *Codecs { return c.codecs }
+
 // form is how a message looks in JSON.
 type form uint8
 

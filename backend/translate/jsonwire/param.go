@@ -2,6 +2,7 @@ package jsonwire
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -62,6 +63,9 @@ func (p Param) Same(other Param) bool {
 	return true
 }
 
+// Equal reports whether two params set the same field.
+func (p Param) Equal(other Param) bool { return slices.Equal(p.path, other.path) }
+
 // fromText: scalars, and messages that are written as one value.
 func (f *field) fromText() bool {
 	if f.shape == mapping {
@@ -86,12 +90,7 @@ func (p Param) AppendEntry(to []byte, key, text string) ([]byte, error) {
 }
 
 func (p Param) append(to []byte, key, text string) (_ []byte, err error) {
-	var bodies [8]int // of the messages around the field
-	opened := bodies[:0]
-	for _, f := range p.path[:len(p.path)-1] {
-		to = append(append(to, f.tag...), 0)
-		opened = append(opened, len(to))
-	}
+	to, opened := openAll(to, p.path[:len(p.path)-1])
 	last := p.last()
 	if last.shape == mapping {
 		to, err = last.appendEntry(to, key, text)
@@ -101,10 +100,7 @@ func (p Param) append(to []byte, key, text string) (_ []byte, err error) {
 	if err != nil {
 		return to, within(err, p.name())
 	}
-	for i := len(opened) - 1; i >= 0; i-- {
-		to = fixLength(to, opened[i])
-	}
-	return to, nil
+	return closeAll(to, opened), nil
 }
 
 func (p Param) name() string {
@@ -210,26 +206,40 @@ func (f *field) scalarText(to []byte, text string) ([]byte, error) {
 	return d.quoted(to, f, []byte(text))
 }
 
-// A Field is a field of a message by itself: what body and response_body name.
+// A Field is a field of a message, or of a message inside it, by itself: what body and response_body name.
 type Field struct {
 	codecs *Codecs
+	around []*field // the messages that it stands in, from outside
 	field  *field
 }
 
-// Field finds a field by either of its names.
-func (c *Codec) Field(name string) (*Field, error) {
-	f := c.byName[name]
-	if f == nil {
-		return nil, fmt.Errorf("the message %s has no field %s", c.desc.FullName(), name)
+// Field finds a field by the names that lead to it. Google's own rule wants a field of the message itself; others take
+// any that lies inside, joined by dots.
+func (c *Codec) Field(path string) (*Field, error) {
+	f := &Field{codecs: c.codecs}
+	for name := range strings.SplitSeq(path, ".") {
+		if f.field != nil {
+			if f.field.message == nil || f.field.shape != single {
+				return nil, fmt.Errorf("%s leads into a field that is no message", path)
+			}
+			f.around = append(f.around, f.field)
+			c = f.field.message
+		}
+		if f.field = c.byName[name]; f.field == nil {
+			return nil, fmt.Errorf("the message %s has no field %s", c.desc.FullName(), name)
+		}
 	}
-	return &Field{c.codecs, f}, nil
+	return f, nil
 }
 
 // Descriptor is the field.
 func (f *Field) Descriptor() protoreflect.FieldDescriptor { return f.field.desc }
 
-// Is reports whether a param sets the field or a part of it.
-func (f *Field) Is(p Param) bool { return p.path[0] == f.field }
+// Covers reports whether a param sets the field or a part of it.
+func (f *Field) Covers(p Param) bool {
+	whole := len(f.around) + 1
+	return len(p.path) >= whole && slices.Equal(p.path[:whole-1], f.around) && p.path[whole-1] == f.field
+}
 
 // Message is the codec of a field that is one message, nil for any other.
 func (f *Field) Message() *Codec {
@@ -241,6 +251,7 @@ func (f *Field) Message() *Codec {
 
 // AppendWire appends the field, tag and all, with a value that is given in JSON.
 func (f *Field) AppendWire(to, json []byte) ([]byte, error) {
+	to, opened := openAll(to, f.around)
 	d := decoder{scanner: scanner{in: json}, codecs: f.codecs, left: MaxDepth}
 	var oneofs bits
 	to, err := d.field(to, f.field, &oneofs)
@@ -250,12 +261,29 @@ func (f *Field) AppendWire(to, json []byte) ([]byte, error) {
 	if err != nil {
 		return to, within(err, f.field.json)
 	}
-	return to, nil
+	return closeAll(to, opened), nil
 }
 
 // AppendBytes appends the field, a message, with a wire form that is known.
 func (f *Field) AppendBytes(to, wire []byte) []byte {
-	return protowire.AppendBytes(append(to, f.field.tag...), wire)
+	to, opened := openAll(to, f.around)
+	return closeAll(protowire.AppendBytes(append(to, f.field.tag...), wire), opened)
+}
+
+// openAll begins the messages around a field; closeAll ends them, once their lengths are known.
+func openAll(to []byte, around []*field) (_ []byte, opened []int) {
+	for _, f := range around {
+		to = append(append(to, f.tag...), 0)
+		opened = append(opened, len(to))
+	}
+	return to, opened
+}
+
+func closeAll(to []byte, opened []int) []byte {
+	for i := len(opened) - 1; i >= 0; i-- {
+		to = fixLength(to, opened[i])
+	}
+	return to
 }
 
 // AppendJSON appends the field's value of a message that is given in wire form; if it is not there, its default.
@@ -265,19 +293,16 @@ func (f *Field) AppendJSON(to, wire []byte) ([]byte, error) {
 		return to, err
 	}
 	e := encoder{codecs: f.codecs, left: MaxDepth}
-	if len(part) == 0 {
-		if f.field.message != nil && f.field.message.form == value && f.field.shape == single {
-			return append(to, "null"...), nil
-		}
-		if f.field.shape == single && f.field.message != nil {
-			return e.message(to, f.field.message, nil)
-		}
+	switch {
+	case len(part) == 0 && f.field.shape == single && f.field.message != nil && f.field.message.form == value:
+		return append(to, "null"...), nil
+	case len(part) == 0 && f.field.shape == single && f.field.message != nil:
+		return e.message(to, f.field.message, nil)
+	case len(part) == 0:
 		return e.absent(to, f.field), nil
-	}
-	switch f.field.shape {
-	case repeated:
+	case f.field.shape == repeated:
 		to, _, _, err = e.list(to, f.field, part)
-	case mapping:
+	case f.field.shape == mapping:
 		to, _, err = e.mapping(to, f.field, part)
 	default:
 		to, err = f.single(&e, to, part)
@@ -286,6 +311,45 @@ func (f *Field) AppendJSON(to, wire []byte) ([]byte, error) {
 		err = errWire
 	}
 	return to, err
+}
+
+// Extract appends the occurrences of the field in a message, tags and all.
+func (f *Field) Extract(to, wire []byte) (_ []byte, err error) {
+	for _, outer := range f.around {
+		var parts []byte
+		if parts, err = outer.extract(nil, wire); err != nil {
+			return to, err
+		}
+		wire = nil
+		for len(parts) > 0 { // all parts of a message are one
+			_, _, size := consumeTag(parts)
+			v, n := protowire.ConsumeBytes(parts[size:])
+			if n < 0 {
+				return to, errWire
+			}
+			wire = append(wire, v...)
+			parts = parts[size+n:]
+		}
+	}
+	return f.field.extract(to, wire)
+}
+
+func (f *field) extract(to, wire []byte) ([]byte, error) {
+	for len(wire) > 0 {
+		n, kind, size := consumeTag(wire)
+		if size < 0 {
+			return to, errWire
+		}
+		rest := pass(wire[size:], n, kind)
+		if rest == nil {
+			return to, errWire
+		}
+		if n == f.desc.Number() && (kind == f.wire || kind == protowire.BytesType && f.packs()) {
+			to = append(to, wire[:len(wire)-len(rest)]...)
+		}
+		wire = rest
+	}
+	return to, nil
 }
 
 // single writes the last value, or all parts of a message as one.
@@ -308,23 +372,4 @@ func (f *Field) single(e *encoder, to, part []byte) ([]byte, error) {
 		return e.message(to, f.field.message, whole)
 	}
 	return e.scalar(to, f.field, last)
-}
-
-// Extract appends the occurrences of the field in a message, tags and all.
-func (f *Field) Extract(to, wire []byte) ([]byte, error) {
-	for len(wire) > 0 {
-		n, kind, size := consumeTag(wire)
-		if size < 0 {
-			return to, errWire
-		}
-		rest := pass(wire[size:], n, kind)
-		if rest == nil {
-			return to, errWire
-		}
-		if n == f.field.desc.Number() && (kind == f.field.wire || f.field.shape == mapping || kind == protowire.BytesType && f.field.packs()) {
-			to = append(to, wire[:len(wire)-len(rest)]...)
-		}
-		wire = rest
-	}
-	return to, nil
 }

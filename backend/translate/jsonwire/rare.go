@@ -23,15 +23,21 @@ func (d *decoder) rarely(to []byte, c *Codec) ([]byte, error) {
 	return proto.MarshalOptions{}.MarshalAppend(to, m)
 }
 
-// rarely writes a message by way of a dynamic one.
-func (e *encoder) rarely(to []byte, c *Codec, wire []byte) ([]byte, error) {
+// rarely writes a message by way of a dynamic one. The module protobuf panics on an entry of google.protobuf.Struct
+// without a key, and what a service sends must not end a request that way.
+func (e *encoder) rarely(to []byte, c *Codec, wire []byte) (_ []byte, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errWire
+		}
+	}()
 	m := dynamicpb.NewMessage(c.desc)
 	o := proto.UnmarshalOptions{RecursionLimit: max(e.left, 1), Resolver: e.codecs.set}
 	if err := o.Unmarshal(wire, m); err != nil {
 		return to, errWire
 	}
 	options := &e.codecs.options
-	to, err := protojson.MarshalOptions{
+	to, err = protojson.MarshalOptions{
 		EmitUnpopulated: options.PrintDefaults, UseProtoNames: options.ProtoNames, UseEnumNumbers: options.EnumNumbers,
 		Resolver: e.codecs.set,
 	}.MarshalAppend(to, m)

@@ -117,7 +117,7 @@ func pass(wire []byte, n protowire.Number, kind protowire.Type) []byte {
 	if size < 0 {
 		return nil
 	}
-	return wire[size:]
+	return wire[size:len(wire):len(wire)] // never nil, though empty
 }
 
 // packs: the values may stand packed in one field.
