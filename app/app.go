@@ -100,8 +100,7 @@ func (a *App) Start() error {
 		a.closeAll()
 		return err
 	}
-	a.status.Ready()
-	a.Log.Info("ready", "revision", a.snapshots.Load().Revision, "source", a.Source.String())
+	a.becomeReady(a.snapshots.Load())
 	return nil
 }
 

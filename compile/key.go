@@ -12,10 +12,14 @@ type key struct{ sum hash.Hash }
 
 func newKey(words ...string) *key {
 	k := &key{sha256.New()}
+	k.words(words...)
+	return k
+}
+
+func (k *key) words(words ...string) {
 	for _, w := range words {
 		k.add([]byte(w))
 	}
-	return k
 }
 
 // add hashes each part by itself first, so that parts cannot run into each other.

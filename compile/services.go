@@ -57,6 +57,7 @@ func (k *compiler) service(at string, c *config.Service) *upstream.Service {
 	k.affinities[c.Name] = k.affinity(at+".balance", c)
 	k.resilience(at, c, &spec)
 	spec.TLS, spec.TLSKey = k.clientTLS(at+".tls", c.TLS)
+	spec.Discovery, spec.DiscoveryKey = k.discovery(at+".discovery", c.Discovery)
 	return upstream.New(spec, before)
 }
 

@@ -9,8 +9,9 @@ import (
 )
 
 func (k *checker) service(s *Service, path string) {
+	k.endpointsOrDiscovery(s, path)
 	seen := make(map[string]bool)
-	https, broken := false, false
+	https, broken := s.Discovery != nil, false // what is found may be
 	for i, e := range s.Endpoints {
 		at := fmt.Sprintf("%s.endpoints[%d].url", path, i)
 		scheme, err := parseEndpoint(e.URL)
@@ -91,6 +92,14 @@ func (k *checker) upgrades(tokens []string, path string) {
 }
 
 func (k *checker) serviceTLS(t *ServiceTLS, path string, https bool) {
+	k.tlsSettings(t, path, "between the gateway and the service")
+	if !https {
+		k.add(Warning, path, "write https:// in the url of the endpoints", "no endpoint is https, so the tls settings do nothing")
+	}
+}
+
+// tlsSettings checks what holds whoever is spoken to; who says who that is.
+func (k *checker) tlsSettings(t *ServiceTLS, path, who string) {
 	switch {
 	case t.CertFile != "" && t.KeyFile == "":
 		k.errorAt(path+".certFile", "", "certFile needs keyFile")
@@ -99,9 +108,6 @@ func (k *checker) serviceTLS(t *ServiceTLS, path string, https bool) {
 	}
 	if t.InsecureSkipVerify {
 		k.add(Warning, path+".insecureSkipVerify", "name the authority in caFile instead",
-			"any certificate is accepted, so anyone between the gateway and the service can read and change what passes")
-	}
-	if !https {
-		k.add(Warning, path, "write https:// in the url of the endpoints", "no endpoint is https, so the tls settings do nothing")
+			"any certificate is accepted, so anyone "+who+" can read and change what passes")
 	}
 }

@@ -16,6 +16,7 @@ import (
 //	yaml:"name"           the key; every exported field has one, "-" for none
 //	default:"30s"         taken when the key is absent; "a,b" for a list; "{}" for a pointer that is on by default
 //	required:"true"       the key must be there, and a string, list or mapping must not be empty
+//	filled:"true"         the key may be absent, but a string, list or mapping that is written must not be empty
 //	enum:"a,b"            the only values, of each element in a list
 //	min:"0" max:"1m"      the bounds, included, in the field's own notation; of each element in a list
 //	secret:"true"         never shown in messages, /config or logs
@@ -138,7 +139,7 @@ func (d *decoder) key(item *node, v reflect.Value, info *structInfo) (meant []st
 	case known:
 		before := len(d.found)
 		d.value(item, v.Field(f.index), f)
-		if f.required && !item.broken && len(d.found) == before && isEmpty(v.Field(f.index)) {
+		if f.filled && !item.broken && len(d.found) == before && isEmpty(v.Field(f.index)) {
 			d.errorAt(item, "", fmt.Sprintf("`%s` must not be empty", f.name))
 		}
 	case slices.Contains(info.yet, item.key):

@@ -126,7 +126,7 @@ func (s *schemaWriter) field(owner reflect.Type, f *field) object {
 	if f.off {
 		schema = object{"anyOf": []any{schema, offSchema}}
 	}
-	if f.required {
+	if f.filled {
 		addMinimum(schema, f.typ)
 	}
 	if text := fieldComment(owner, f); text != "" {
@@ -138,7 +138,7 @@ func (s *schemaWriter) field(owner reflect.Type, f *field) object {
 	return schema
 }
 
-// addMinimum says that a required value must not be empty.
+// addMinimum says that a value must not be empty.
 func addMinimum(schema object, t reflect.Type) {
 	switch t.Kind() {
 	case reflect.String:

@@ -4,13 +4,16 @@ import "time"
 
 // Service is a named group of interchangeable endpoints: one microservice.
 type Service struct {
-	_ struct{} `yet:"discovery,translate"`
+	_ struct{} `yet:"translate"`
 
 	// What routes and metrics call the service. Letters, digits, `.`, `_` and `-`, at most 64; unique.
 	Name string `yaml:"name" required:"true"`
 
-	// Where it runs. At least one.
-	Endpoints []Endpoint `yaml:"endpoints" required:"true"`
+	// Where it runs. At least one, unless `discovery` finds them.
+	Endpoints []Endpoint `yaml:"endpoints" filled:"true"`
+
+	// How the endpoints are found while the gateway runs, in place of `endpoints`.
+	Discovery *Discovery `yaml:"discovery"`
 
 	// What it speaks. http2 is HTTP/2 without TLS (h2c) on `http://` endpoints; grpc is http2 with gRPC's own errors.
 	Protocol string `yaml:"protocol" default:"http1" enum:"http1,http2,grpc"`

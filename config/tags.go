@@ -30,6 +30,7 @@ type field struct {
 	enum, yet  []string
 	min, max   reflect.Value // invalid: unbounded
 	required   bool
+	filled     bool
 	secret     bool
 	off        bool
 	one        bool
@@ -85,6 +86,7 @@ func newField(sf reflect.StructField, index int) (*field, error) {
 		name: name, goName: sf.Name, index: index, typ: sf.Type,
 		enum: words(sf.Tag.Get("enum")), yet: words(sf.Tag.Get("yet")),
 		required: sf.Tag.Get("required") == "true",
+		filled:   sf.Tag.Get("required") == "true" || sf.Tag.Get("filled") == "true",
 		secret:   sf.Tag.Get("secret") == "true" || sf.Type == secretType,
 		off:      sf.Tag.Get("off") == "true",
 		one:      sf.Tag.Get("one") == "true",

@@ -186,6 +186,9 @@ func (p *paster) start() {
 	}
 	p.gateway = gatewaytest.Start(p.t, strings.NewReplacer(replace...).Replace(p.text))
 	p.ports = []string{"/tmp/", p.dir + "/", "127.0.0.1:9901", p.gateway.App.AdminAddress()}
+	for _, r := range p.fleet.Running { // for what a command writes into a file
+		p.ports = append(p.ports, "http://127.0.0.1:"+strconv.Itoa(r.Port), r.URL)
+	}
 	for _, l := range written.Listeners {
 		_, port, tcp := strings.Cut(l.Address, "127.0.0.1:")
 		_, bound, _ := strings.Cut(p.gateway.Addr(l.Name), "127.0.0.1:")

@@ -142,6 +142,16 @@ type Discovery struct {
 // SetDiscovery says where to ask for the state of the service's discovery at each scrape; nil: it has none.
 func (s *ServiceSeries) SetDiscovery(now func() Discovery) { set(&s.discovery, now) }
 
+// DiscoveryNow is that state; nil: nobody says it.
+func (s *ServiceSeries) DiscoveryNow() *Discovery {
+	now := s.discovery.Load()
+	if now == nil {
+		return nil
+	}
+	d := (*now)()
+	return &d
+}
+
 func set[F any](p *atomic.Pointer[func() F], f func() F) {
 	if f == nil {
 		p.Store(nil)
@@ -182,8 +192,7 @@ func (out scrape) resilience(s *ServiceSeries) {
 		out.gauge(breakerState, float64((*state)()), s.service)
 	}
 	out.table(discoveryTotal, s.found[:], discoveryOutcomes[:], s.service)
-	if now := s.discovery.Load(); now != nil {
-		d := (*now)()
+	if d := s.DiscoveryNow(); d != nil {
 		out.gauge(discoveryEndpoints, float64(d.Endpoints), s.service)
 		if !d.LastGood.IsZero() {
 			out.gauge(discoveryLastGood, float64(d.LastGood.UnixMilli())/1000, s.service)

@@ -133,7 +133,7 @@ func (s *Service) newTasks(prev *Service) []Task {
 	if s.limiting != nil {
 		tasks = append(tasks, s.limiting)
 	}
-	return tasks
+	return append(tasks, s.newDiscovering(prev)...)
 }
 
 // event records what happened to the service or to one of its endpoints.

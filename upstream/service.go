@@ -39,7 +39,7 @@ type Service struct {
 // New makes the service of a specification: inert, without goroutine or socket. From prev, the service of that name in
 // the snapshot before, or nil, it takes over every endpoint of equal name, URL, TLS key, protocol and connection
 // settings, the retry budget if its settings are equal, and the balancer's turn. While the settings of discovery are
-// equal it begins with what was discovered last.
+// equal it begins with what was discovered last; see first.
 func New(spec Spec, prev *Service) *Service {
 	if spec.Protocol == "" {
 		spec.Protocol = HTTP1
@@ -60,11 +60,7 @@ func New(spec Spec, prev *Service) *Service {
 	} else {
 		s.lineage = new(lineage)
 	}
-	endpoints := spec.Endpoints
-	if d := s.lineage.discovered.Load(); d != nil && d.key == spec.DiscoveryKey {
-		endpoints = d.endpoints
-	}
-	s.membership.Store(newMembership(&s.spec, endpoints, s.lineage, before))
+	s.membership.Store(newMembership(&s.spec, s.first(before), s.lineage, before))
 	s.budget = s.newBudget(prev)
 	if prev != nil && prev.spec.Name != spec.Name {
 		prev = nil

@@ -42,6 +42,7 @@ type Spec struct {
 	Initially   Reason        // what keeps a new endpoint from taking requests, until somebody withdraws it
 	// DiscoveryKey is equal while the settings of discovery are; empty: there is none, and Endpoints are all there will be.
 	DiscoveryKey string
+	Discovery    *Discovery // nil: somebody else calls SetEndpoints
 	Series       *telemetry.ServiceSeries
 	Events       *telemetry.Events // nil: nobody listens
 

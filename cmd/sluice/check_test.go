@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -102,10 +103,37 @@ func TestExplainJSON(t *testing.T) {
 		Listener: "public", Request: "GET http://api.test/orders/7", Canonical: "/orders/7", Outcome: "found",
 		Route: "order", Captures: map[string]string{"id": "7"}, End: "service orders",
 		Filters:  []explainedFilter{{"Respond", "compress", "top"}, {"Admit", "rateLimit", "route/order"}, {"Transform", "rewrite", "route/order"}},
-		Services: []explainedTarget{{"orders", []string{"http://10.0.0.1:8080 (weight 2)", "http://10.0.0.2:8080 (weight 1)"}}},
+		Services: []explainedTarget{{"orders", []string{"http://10.0.0.1:8080 (weight 2)", "http://10.0.0.2:8080 (weight 1)"}, ""}},
 	}
 	if diff := cmp.Diff(want, e); diff != "" {
 		t.Errorf("(-want +have)\n%s", diff)
+	}
+}
+
+// Nobody is asked: that DNS knows nothing of the name, and that there is no such file, is no matter of the configuration.
+func TestExplainAndCheckKnowDiscovery(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sluice.yaml")
+	text := `listeners: [{name: public, address: ":1"}]
+routes: [{name: all, split: [{service: a, weight: 1}, {service: b, weight: 1}]}]
+services:
+  - {name: a, discovery: {dns: {name: no.such.invalid, port: 80, type: both, server: "192.0.2.1:53"}}}
+  - {name: b, discovery: {consul: {service: b, token: s3cret}, scheme: https}}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errors := sluice(t, "check", file); code != 0 || !strings.Contains(out, "0 errors, 0 warnings") {
+		t.Errorf("check: %d %s%s", code, out, errors)
+	}
+	_, out, _ := sluice(t, "explain", file, "GET", "/")
+	for _, want := range []string{"a: found by dns both no.such.invalid at 192.0.2.1:53\n", "b: found by consul b at http://127.0.0.1:8500\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	_, out, _ = sluice(t, "explain", file, "GET", "/", "--format", "json")
+	if !strings.Contains(out, `"discovery": "consul b at http://127.0.0.1:8500"`) || strings.Contains(out, "s3cret") {
+		t.Errorf("as JSON:\n%s", out)
 	}
 }
 

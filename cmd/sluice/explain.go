@@ -57,6 +57,7 @@ type explainedFilter struct {
 type explainedTarget struct {
 	Service   string   `json:"service"`
 	Endpoints []string `json:"endpoints"`
+	Discovery string   `json:"discovery,omitempty"` // who says where the endpoints are, while a gateway runs; nobody is asked here
 }
 
 func (c *explainCommand) Run(to console) error {
@@ -197,7 +198,10 @@ func (e *explanation) describe(r *snapshot.Route, x *exchange.Exchange) {
 		e.Captures[c.Name] = c.Value
 	}
 	for _, svc := range r.Services {
-		target := explainedTarget{Service: svc.Name()}
+		target := explainedTarget{Service: svc.Name(), Endpoints: []string{}}
+		if d := svc.Discovery(); d != nil {
+			target.Discovery = d.Source
+		}
 		for _, endpoint := range svc.Endpoints() {
 			target.Endpoints = append(target.Endpoints, fmt.Sprintf("%s (weight %d)", endpoint.Address(), endpoint.Weight()))
 		}
@@ -237,6 +241,10 @@ func (e *explanation) print(w io.Writer) error {
 		row("end", "%s", e.End)
 	}
 	for _, t := range e.Services {
+		if t.Discovery != "" {
+			row("service", "%s: found by %s", t.Service, t.Discovery)
+			continue
+		}
 		row("service", "%s: %s", t.Service, strings.Join(t.Endpoints, ", "))
 	}
 	label = "others"

@@ -1,0 +1,142 @@
+package app_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sluice-gateway/sluice/gatewaytest"
+)
+
+func discovering(discovery string) string {
+	return fmt.Sprintf(`
+listeners: [{name: public, address: "127.0.0.1:0"}]
+routes: [{name: all, match: {path: /*}, service: found}]
+services: [{name: found, discovery: %s}]
+`, discovery)
+}
+
+// origins are servers that answer with their number.
+func origins(t *testing.T, n int) (urls []string) {
+	for i := range n {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, i) }))
+		t.Cleanup(s.Close)
+		urls = append(urls, s.URL)
+	}
+	return urls
+}
+
+func replace(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func answers(t *testing.T, g *gatewaytest.Gateway) string {
+	t.Helper()
+	status, body := page(t, "http://"+g.Addr("public")+"/")
+	return fmt.Sprint(status, " ", body)
+}
+
+func page(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	status, body, err := get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status, body
+}
+
+func readiness(t *testing.T, g *gatewaytest.Gateway) int {
+	t.Helper()
+	status, _ := page(t, "http://"+g.App.AdminAddress()+"/readyz")
+	return status
+}
+
+func TestReadyWhenEndpointsAreFound(t *testing.T) {
+	urls := origins(t, 2)
+	path := filepath.Join(t.TempDir(), "endpoints.yaml")
+	g := gatewaytest.Start(t, discovering("{file: {path: "+path+"}}"))
+	if got := answers(t, g); !strings.HasPrefix(got, "503 ") || readiness(t, g) != 503 {
+		t.Errorf("before the first answer: %s, ready %d", got, readiness(t, g))
+	}
+	replace(t, path, "- "+urls[0])
+	until(t, "ready", func() bool { return readiness(t, g) == 200 })
+	if got := answers(t, g); got != "200 0" {
+		t.Errorf("after it: %s", got)
+	}
+	replace(t, path, "- "+urls[1])
+	until(t, "the other endpoint", func() bool { return answers(t, g) == "200 1" })
+
+	replace(t, path, "garbage")
+	until(t, "a line in the log", func() bool { return strings.Contains(g.Log.String(), "no list of endpoints") })
+	if got := answers(t, g); got != "200 1" || readiness(t, g) != 200 {
+		t.Errorf("after garbage: %s, ready %d", got, readiness(t, g))
+	}
+	_, metrics := page(t, "http://"+g.App.AdminAddress()+"/metrics")
+	for _, want := range []string{
+		`sluice_discovery_total{outcome="failed",service="found"}`, `sluice_discovery_total{outcome="updated",service="found"} 2`,
+		`sluice_discovery_endpoints{service="found"} 1`, `sluice_endpoint_up{endpoint="` + urls[1] + `",service="found"} 1`,
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("%s is not among the metrics", want)
+		}
+	}
+	if strings.Contains(metrics, urls[0]) {
+		t.Error("an endpoint that is gone is among the metrics")
+	}
+}
+
+// A reload that leaves the discovery alone does not ask anew; one that changes it keeps the endpoints until it answers.
+func TestReloadKeepsWhatWasFound(t *testing.T) {
+	urls := origins(t, 2)
+	var asked atomic.Int32
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/first":
+			asked.Add(1)
+			fmt.Fprintf(w, "[%q]", urls[0])
+		case "/second":
+			fmt.Fprintf(w, "[%q]", urls[1])
+		default:
+			w.WriteHeader(500)
+		}
+	}))
+	t.Cleanup(registry.Close)
+	first := discovering(`{http: {url: "` + registry.URL + `/first", interval: 1h}}`)
+	g := gatewaytest.Start(t, first)
+	until(t, "ready", func() bool { return readiness(t, g) == 200 })
+
+	if err := g.Reload(strings.Replace(first, "service: found", "service: found, timeout: 7s", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if got := answers(t, g); got != "200 0" || asked.Load() != 1 {
+		t.Errorf("after a reload: %s, the registry was asked %d times", got, asked.Load())
+	}
+	if err := g.Reload(discovering(`{http: {url: "` + registry.URL + `/broken"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "a line in the log", func() bool { return strings.Contains(g.Log.String(), "status is 500") })
+	if got := answers(t, g); got != "200 0" {
+		t.Errorf("a discovery that fails has no endpoints of before: %s", got)
+	}
+	if err := g.Reload(discovering(`{http: {url: "` + registry.URL + `/second"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the second registry's endpoint", func() bool { return answers(t, g) == "200 1" })
+	if err := g.Reload("listeners: [{name: public, address: \"127.0.0.1:0\"}]"); err != nil {
+		t.Fatal(err)
+	}
+	if _, metrics := page(t, "http://"+g.App.AdminAddress()+"/metrics"); strings.Contains(metrics, "found") {
+		t.Error("a service that is gone is among the metrics")
+	}
+}
