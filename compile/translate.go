@@ -62,6 +62,11 @@ func (k *compiler) translators(t *translation, c *config.Route, e end) []transla
 			// gRPC to REST
 		}
 	}
+	if t.config.SOAP != nil {
+		if soap := k.soap(t, c); soap != nil {
+			list = append(list, soap)
+		}
+	}
 	return list
 }
 

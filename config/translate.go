@@ -5,10 +5,11 @@ import "strings"
 // Translate lets clients of one protocol call services of another. It stands beside `service` or `split`. A client that
 // speaks the service's own protocol passes through untouched.
 type Translate struct {
-	_ struct{} `yet:"soap"`
-
 	// Between gRPC and HTTP with JSON, gRPC-Web and Connect.
 	GRPC *TranslateGRPC `yaml:"grpc"`
+
+	// Between SOAP and HTTP with JSON.
+	SOAP *TranslateSOAP `yaml:"soap"`
 
 	// The path at which an OpenAPI document of the translated API is served. The route must match it. Empty: nowhere.
 	OpenAPI string `yaml:"openapi"`
@@ -57,13 +58,14 @@ func (k *checker) translate(r *Route, path string) {
 	if r.Service == "" && len(r.Split) == 0 && !k.written(path[:strings.LastIndexByte(path, '.')]+".split") {
 		k.errorAt(path, "", "translate stands beside service or split: there is nothing here to translate for")
 	}
-	if t.GRPC == nil && !k.faulty(path) {
-		k.errorAt(path, "write grpc: {descriptors: api.pb}", "the route does not say what to translate")
+	if t.GRPC == nil && t.SOAP == nil && !k.faulty(path) {
+		k.errorAt(path, "write grpc: {descriptors: api.pb} or soap: {wsdl: api.wsdl}", "the route does not say what to translate")
 	}
 	if t.OpenAPI != "" && !strings.HasPrefix(t.OpenAPI, "/") {
 		k.errorAt(path+".openapi", "", "a path begins with `/`")
 	}
 	k.translateGRPC(t.GRPC, path+".grpc")
+	k.translateSOAP(t, path+".soap")
 }
 
 func (k *checker) translateGRPC(g *TranslateGRPC, path string) {
