@@ -268,7 +268,13 @@ func TestExamplesCheckClean(t *testing.T) {
 	names := slices.DeleteFunc(glob(t, "*.yaml"), func(name string) bool {
 		return name == "tls.yaml" // needs the certificates that its page makes, and is run there
 	})
-	out, err := exec.Command(filepath.Join(bin, "sluice"), append([]string{"check"}, names...)...).CombinedOutput()
+	arguments := []string{"check"}
+	for _, name := range names {
+		arguments = append(arguments, filepath.Join("examples", name))
+	}
+	check := exec.Command(filepath.Join(bin, "sluice"), arguments...)
+	check.Dir = ".." // files that they name are relative to where people stand
+	out, err := check.CombinedOutput()
 	if err != nil || string(out) != "0 errors, 0 warnings\n" {
 		t.Errorf("%v\n%s", err, out)
 	}

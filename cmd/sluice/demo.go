@@ -23,7 +23,7 @@ import (
 
 type demoCommand struct {
 	Start    demoStart    `cmd:"" default:"withargs" hidden:"" help:"Start the microservices and the gateway; the same as demo alone."`
-	Services demoServices `cmd:"" help:"Start the sample microservices alone, on ports 7101 to 7107: the services of examples/*.yaml."`
+	Services demoServices `cmd:"" help:"Start the sample microservices alone, on ports 7101 to 7110: the services of examples/*.yaml."`
 	Call     demoCall     `cmd:"" help:"Make a gRPC call or open a WebSocket through the gateway."`
 	Config   demoConfig   `cmd:"" help:"Print the configuration that the demo runs."`
 }

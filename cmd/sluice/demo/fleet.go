@@ -28,6 +28,7 @@ var microservices = []microservice{
 	{"flaky", "FLAKY_URL", 7105, web(flaky())},
 	{"echo", "ECHO_URL", 7106, startEcho},
 	{"greeter", "GREETER_URL", 7107, startGreeter},
+	{"calculator", "CALCULATOR_URL", 7110, web(calculator())},
 }
 
 // Fleet is the sample microservices, running on loopback. Close ends them.
@@ -46,7 +47,7 @@ type Running struct {
 	Port     int // that it has when ports are fixed
 }
 
-// Start runs every microservice: on the fixed ports 7101 to 7107, or on free ones.
+// Start runs every microservice: on the fixed ports 7101 to 7110, or on free ones.
 func Start(fixed bool) (*Fleet, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &Fleet{cancel: cancel}

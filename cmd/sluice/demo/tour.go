@@ -63,6 +63,12 @@ var stops = []stop{
 		`curl -sS http://{admin}/metrics`},
 	{"gRPC, unary and streaming, over HTTP/2 on the same port",
 		`{program} demo call grpc --address {public} Ada`},
+	{"200, JSON from a SOAP service; a POST with JSON asks the same",
+		`curl -sS 'http://{public}/calculator/Add?a=1&b=2.5'`},
+	{"400: a SOAP fault, told as application/problem+json",
+		`curl -sS 'http://{public}/calculator/Divide?a=1&b=0'`},
+	{"a SOAP client calls a service that speaks JSON",
+		`curl -sS -H 'content-type: text/xml' -d '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><Add xmlns="urn:sluice:calculator"><a>2</a><b>3</b></Add></e:Body></e:Envelope>' http://{public}/soap/sums`},
 	{"a WebSocket through the gateway",
 		`{program} demo call websocket --address {public} 'still here?'`},
 }
@@ -77,7 +83,9 @@ Sluice is running, with sample microservices behind it.
                                           ├─ /v1 /v2   version by path ───▶ catalog v1, v2
                                           ├─ /flaky    retry, timeout ────▶ flaky
                                           ├─ /ws       WebSocket ─────────▶ echo
-                                          └─ gRPC      over HTTP/2 ───────▶ greeter
+                                          ├─ gRPC      over HTTP/2 ───────▶ greeter
+                                          ├─ /calculator  JSON to SOAP ───▶ calculator
+                                          └─ /soap/sums   SOAP to JSON ───▶ calculator
   house   ──▶ internal  {internal} ──── /orders   no key ─────────────▶ orders
   you     ──▶ admin     {admin} ──── /metrics /readyz /healthz /config
 
