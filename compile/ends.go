@@ -189,6 +189,9 @@ const maxPolicies = 32
 
 func newPolicy(c *config.Route) *upstream.Policy {
 	p := &upstream.Policy{Timeout: c.Timeout, Retry: upstream.RetryPolicy{Attempts: 1}}
+	if h := c.Hedge; h != nil {
+		p.Hedge = &upstream.HedgePolicy{After: h.After, Quantile: h.Quantile}
+	}
 	if c.Retry == nil {
 		return p
 	}

@@ -12,6 +12,7 @@ func (k *checker) route(r *Route, path string) {
 	for i := range r.Match {
 		k.match(&r.Match[i], fmt.Sprintf("%s.match[%d]", path, i))
 	}
+	k.hedge(r.Hedge, path+".hedge")
 	if r.Retry != nil {
 		k.methods(path+".retry.methods", r.Retry.Methods)
 		if b := r.Retry.Backoff; b.Base > b.Max && !k.faulty(path+".retry.backoff") {

@@ -61,6 +61,9 @@ type Route struct {
 
 	// When a failed attempt is repeated. `off` for never.
 	Retry *Retry `yaml:"retry" default:"{}" off:"true"`
+
+	// When a request is sent to a second endpoint because the first is late. Absent: never.
+	Hedge *Hedge `yaml:"hedge"`
 }
 
 // SplitEnd is one side of a split.

@@ -105,7 +105,8 @@ type Connections struct {
 	Pending int `yaml:"pending" default:"1024" min:"0" max:"1000000"`
 }
 
-// RetryBudget bounds retries over a sliding 10 s: at most percent of the requests, and minPerSecond besides.
+// RetryBudget bounds retries and hedges over a sliding 10 s: at most percent of the requests, or minPerSecond where that is
+// more.
 type RetryBudget struct {
 	// Retries for each hundred requests.
 	Percent float64 `yaml:"percent" default:"20" min:"0" max:"100"`

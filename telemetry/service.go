@@ -11,11 +11,12 @@ import (
 const (
 	Success   failure.Kind = ""           // the head of an answer arrived, and it is no 5xx; shown as "success"
 	Status5xx failure.Kind = "status_5xx" // an answer arrived and says that the service failed
+	Lost      failure.Kind = "lost"       // given up because a hedge, or what it hedged, was answered first
 )
 
 // outcomes are the kinds an attempt can end with, each with its own counter. Another kind is counted as "other".
 var outcomes = [...]failure.Kind{
-	Success, Status5xx,
+	Success, Status5xx, Lost,
 	failure.DNSTimeout, failure.DNSError, failure.DestinationNotFound, failure.DestinationUnavailable,
 	failure.ConnectionRefused, failure.ConnectionTerminated, failure.ConnectionTimeout, failure.ConnectionLimitReached,
 	failure.TLSProtocolError, failure.TLSCertificateError, failure.HTTPRequestError, failure.HTTPRequestDenied,

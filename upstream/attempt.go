@@ -19,6 +19,8 @@ type attempt struct {
 	endpoint *Endpoint
 	member   int // its position
 	number   int
+	hedge    bool
+	cancel   context.CancelFunc // nil: it has no context of its own
 	watched  watched
 	start    time.Time
 	body     *bodyReader // nil: the request has none
@@ -28,12 +30,20 @@ type attempt struct {
 	reader   bodyReader
 }
 
-// send sends the request and waits for the head of the answer.
+// send sends the request, waits for the head of the answer, and tells of it.
 func (a *attempt) send(ctx context.Context) (*http.Response, error) {
-	a.trip = transport.Trip{Request: a.request(), Inform: a.loop.call.Inform, AnswerBy: a.answerBy(), Observer: a}
-	res, err := a.endpoint.transport.RoundTrip(ctx, &a.trip)
+	res, err := a.ask(ctx)
 	a.record(res, err)
 	return res, err
+}
+
+// ask sends the request and waits for the head of the answer.
+func (a *attempt) ask(ctx context.Context) (*http.Response, error) {
+	a.trip = transport.Trip{Request: a.request(), Inform: a.loop.call.Inform, AnswerBy: a.answerBy(), Observer: a}
+	if a.loop.racing {
+		a.trip.Inform = nil
+	}
+	return a.endpoint.transport.RoundTrip(ctx, &a.trip)
 }
 
 // answerBy is when the answer must have begun: the end of the call, or of the attempt if that comes first.
@@ -58,8 +68,10 @@ func (a *attempt) request() *http.Request {
 	if a.body != nil {
 		r.Body = a.body
 	}
-	if a.number > 1 {
+	if a.number > 1 || a.loop.racing {
 		r.Header = r.Header.Clone()
+	}
+	if a.number > 1 {
 		r.Header["X-Attempt"] = []string{strconv.Itoa(a.number)}
 	}
 	return r
@@ -111,11 +123,34 @@ func (a *attempt) record(res *http.Response, err error) {
 	service.spec.Series.Attempt(outcome, d)
 	o := Outcome{Kind: outcome, Status: t.Status, Latency: d}
 	a.endpoint.learn(o, now)
+	a.observe(o, now)
+	o.Latency = now.Sub(a.loop.start)
+	a.loop.outcome = o
+}
+
+// recordLost tells of an attempt that is given up because another was answered first. It says little about the endpoint:
+// that it takes at least so long.
+func (a *attempt) recordLost() {
+	now := time.Now()
+	d := now.Sub(a.start)
+	call := &a.loop.call
+	call.Attempts = append(call.Attempts, telemetry.Attempt{Endpoint: a.endpoint.address, Duration: d, Failure: telemetry.Lost})
+	a.loop.service.spec.Series.Attempt(telemetry.Lost, d)
+	if d > a.endpoint.load.Latency() {
+		a.endpoint.load.Learn(d, now)
+	}
+	a.observe(Outcome{Kind: telemetry.Lost, Latency: d}, now)
+}
+
+// observe tells the watchers, and the quantile by which attempts are hedged.
+func (a *attempt) observe(o Outcome, now time.Time) {
+	service := a.loop.service
 	for i, w := range service.watchers {
 		w.End(a.endpoint, a.watched[i], o)
 	}
-	o.Latency = now.Sub(a.loop.start)
-	a.loop.outcome = o
+	if h := a.loop.policy.Hedge; h != nil && h.After == 0 && (o.Kind == telemetry.Lost || !o.Silent() && !o.Failed()) {
+		service.lineage.latencies.Observe(o.Latency, now)
+	}
 }
 
 // discard ends an attempt that did not bring the answer.
@@ -134,5 +169,8 @@ func (a *attempt) AnswerEnded() {
 		a.body.finish()
 	}
 	l.members.done(a.member)
+	if a.cancel != nil {
+		a.cancel()
+	}
 	l.release()
 }

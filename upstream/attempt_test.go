@@ -58,6 +58,18 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case silentStep:
 		<-r.Context().Done()
+	case "slow":
+		select {
+		case <-r.Context().Done():
+		case <-time.After(25 * soon):
+		}
+		io.WriteString(w, "slow")
+	case "late reset":
+		select {
+		case <-r.Context().Done():
+		case <-time.After(25 * soon):
+		}
+		panic(http.ErrAbortHandler)
 	case partialStep:
 		w.Header().Set("Content-Length", "10")
 		io.WriteString(w, "12345")

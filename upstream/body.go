@@ -41,6 +41,29 @@ func (b *requestBody) repeatable() bool {
 	return b == nil || !b.began.Load() || b.limit > 0 && !b.lost.Load()
 }
 
+// collect reads all of a body of known length, so that attempts beside each other can have it; false: it is longer than
+// what is kept, or of unknown length. A body that breaks off does so for each attempt.
+func (b *requestBody) collect(length int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if length < 0 || length > b.limit {
+		return false
+	}
+	b.began.Store(true)
+	b.untilAnswer = false
+	all := make([]byte, length)
+	n, err := io.ReadFull(b.source, all)
+	b.keep(all[:n])
+	if err == nil {
+		var more [1]byte
+		if _, err = b.source.Read(more[:]); err == nil {
+			err = io.ErrNoProgress // more than its length: no server does that
+		}
+	}
+	b.err = err
+	return true
+}
+
 // finish ends all reading: the request is over, and source belongs to somebody else again. A late read is woken, and
 // waited for.
 func (b *requestBody) finish() {

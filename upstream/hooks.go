@@ -63,7 +63,7 @@ type Outcome struct {
 // or it never came to the endpoint.
 func (o Outcome) Silent() bool {
 	switch o.Kind {
-	case failure.ClientGone, failure.ClientStalled, failure.ConnectionLimitReached, failure.HTTPUpgradeFailed,
+	case telemetry.Lost, failure.ClientGone, failure.ClientStalled, failure.ConnectionLimitReached, failure.HTTPUpgradeFailed,
 		failure.HTTPRequestError, failure.HTTPRequestDenied, failure.ProxyInternalError:
 		return true
 	}

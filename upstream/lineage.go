@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-gateway/sluice/upstream/balance"
+	"github.com/sluice-gateway/sluice/upstream/retry"
 )
 
 // lineage is what the services of one name have in common, one reload after the other: what must be the same whichever of
@@ -13,6 +14,8 @@ type lineage struct {
 	version atomic.Uint64
 	// balance is whose turn it is, and what is in flight.
 	balance balance.Shared
+	// latencies tell when an attempt takes unusually long.
+	latencies retry.Latencies
 	// discovered is the set that discovery found last; nil: none yet.
 	discovered atomic.Pointer[discovered]
 }

@@ -25,9 +25,12 @@ func (s *Service) ask(ctx context.Context, call *Call) (*http.Response, error) {
 	if err := l.admit(ctx); err != nil {
 		return nil, l.over(err)
 	}
-	s.budget.Request()
+	s.budget.Request(l.start)
+	if after, hedged := l.hedgeAfter(); hedged {
+		return l.race(ctx, after)
+	}
 	for {
-		a, err := l.choose()
+		a, err := l.choose(false)
 		if err != nil {
 			return nil, l.over(err)
 		}
@@ -59,6 +62,7 @@ type loop struct {
 	deadline time.Time    // until when the answer must have begun; zero: none
 	body     *requestBody // nil: the request has none
 	upgrade  bool
+	racing   bool         // attempts may run beside each other
 	users    atomic.Int32 // Do, and each answer that has not ended
 
 	number int   // of the attempt, from 1
@@ -135,7 +139,7 @@ func shorter(a, b time.Duration) time.Duration {
 // a connection is looked for. HTTP/2 can refuse a request that was sent whole.
 func (l *loop) keeps() int64 {
 	retry := &l.policy.Retry
-	if retry.Attempts < 2 || l.upgrade || l.call.Request.ContentLength > retry.BodyBytes {
+	if retry.Attempts < 2 && l.policy.Hedge == nil || l.upgrade || l.call.Request.ContentLength > retry.BodyBytes {
 		return 0
 	}
 	if length := l.call.Request.ContentLength; length > http1.CollectBytes || length < 0 {
@@ -146,8 +150,8 @@ func (l *loop) keeps() int64 {
 	return retry.BodyBytes
 }
 
-// choose begins an attempt at the next endpoint: one not tried yet, or, if all were, any.
-func (l *loop) choose() (*attempt, error) {
+// choose begins an attempt at the next endpoint: one not tried yet, or, if all were and it need not be elsewhere, any.
+func (l *loop) choose(elsewhere bool) (*attempt, error) {
 	now := l.start
 	if l.number > 0 {
 		now = time.Now()
@@ -169,6 +173,9 @@ func (l *loop) choose() (*attempt, error) {
 				return a, nil
 			}
 			l.members.done(at)
+		}
+		if elsewhere {
+			break
 		}
 		l.tried = l.tried[:0]
 	}

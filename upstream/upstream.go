@@ -81,7 +81,8 @@ type Breaker struct {
 	PerEndpoint bool
 }
 
-// RetryBudget bounds the retries of a service over a sliding 10 s: retries <= Percent/100 x requests + MinPerSecond x 10.
+// RetryBudget bounds the retries and hedges of a service over a sliding 10 s: at most Percent/100 x requests, or
+// MinPerSecond x 10 where that is more.
 type RetryBudget struct {
 	Percent      float64 // default 20
 	MinPerSecond float64 // default 3
@@ -91,6 +92,7 @@ type RetryBudget struct {
 type Policy struct {
 	Timeout time.Duration // until the answer begins, retries included; 0: none. Streams are not cut by it
 	Retry   RetryPolicy
+	Hedge   *HedgePolicy // nil: attempts follow one another
 }
 
 // RetryPolicy says when a failed attempt is repeated.

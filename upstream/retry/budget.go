@@ -6,7 +6,8 @@ import (
 )
 
 // Budget keeps retries from multiplying the load on a service that is failing already. Over a sliding window of 10 s the
-// retries are at most percent of the requests, and perSecond x 10 besides.
+// retries are at most percent of the requests, or perSecond x 10 where that is more: the more of the two, and not the sum,
+// so that a service under load gets no more than its percentage.
 //
 // Time is cut into ticks of 100 ms, each with its own counter of requests and retries in a ring. Counter and tick share
 // one word, so that a counter left from the last turn of the ring is replaced by the same compare-and-swap that counts.
@@ -29,6 +30,9 @@ const (
 	maxRequests = 1<<requestBits - 1
 	maxRetries  = 1<<retryBits - 1
 	tickMask    = 1<<24 - 1
+
+	// margin is how many may count in a full slot at once without running over into the retries.
+	margin = 1 << 16
 )
 
 // NewBudget makes a budget that begins empty: nothing but perSecond allows the first retries.
@@ -37,12 +41,19 @@ func NewBudget(percent, perSecond float64) *Budget {
 }
 
 // Request counts a request, not its retries.
-func (b *Budget) Request() {
-	slot, now := b.slot()
+func (b *Budget) Request(now time.Time) {
+	slot, at := b.slot(now)
 	for {
 		old := slot.Load()
-		word := current(old, now)
-		if word&maxRequests == maxRequests || slot.CompareAndSwap(old, word+1) {
+		switch {
+		case tickOf(old) != at:
+			if slot.CompareAndSwap(old, current(old, at)+1) {
+				return
+			}
+		case old&maxRequests > maxRequests-margin:
+			return
+		default:
+			slot.Add(1) // the slot is this tick's for the next ten seconds
 			return
 		}
 	}
@@ -50,7 +61,7 @@ func (b *Budget) Request() {
 
 // Take takes one retry out of the budget, or reports that there is none left.
 func (b *Budget) Take() bool {
-	slot, now := b.slot()
+	slot, now := b.slot(time.Now())
 	for {
 		old := slot.Load()
 		word := current(old, now)
@@ -72,12 +83,12 @@ func (b *Budget) allows(now uint64) bool {
 			retries += word >> requestBits & maxRetries
 		}
 	}
-	return float64(retries+1) <= float64(requests)*b.percent/100+b.perSecond*window.Seconds()
+	return float64(retries+1) <= max(float64(requests)*b.percent/100, b.perSecond*window.Seconds())
 }
 
 // slot is the counter of now. Ticks begin one window on, so that the zero word is too old to count.
-func (b *Budget) slot() (*atomic.Uint64, uint64) {
-	n := int64(time.Since(b.start)/tick) + windowTicks
+func (b *Budget) slot(now time.Time) (*atomic.Uint64, uint64) {
+	n := int64(max(0, now.Sub(b.start))/tick) + windowTicks
 	return &b.ring[n%windowTicks], uint64(n) & tickMask
 }
 
