@@ -27,8 +27,8 @@ func hedged(attempts int, after time.Duration, change ...func(*RetryPolicy)) *Po
 	return p
 }
 
-// told is the attempts of a call in words.
-func told(call *Call) string {
+// outcomes are the attempts of a call in words.
+func outcomes(call *Call) string {
 	var words []string
 	for _, a := range call.Attempts {
 		if a.Failure != "" {
@@ -72,8 +72,8 @@ func TestHedgeMatrix(t *testing.T) {
 			}
 			call := &Call{Request: out(c.method, body, int64(len(c.body))), Policy: c.policy}
 			res, err := svc.Do(t.Context(), call)
-			if got := outcome(res, err); got != c.want || told(call) != c.told {
-				t.Errorf("%s after %s, want %s after %s", got, told(call), c.want, c.told)
+			if got := outcome(res, err); got != c.want || outcomes(call) != c.told {
+				t.Errorf("%s after %s, want %s after %s", got, outcomes(call), c.want, c.told)
 			}
 			if res != nil {
 				read(t, res)
@@ -117,8 +117,8 @@ func TestHedgesAreWithinTheBudget(t *testing.T) {
 	svc := start(t, s, nil)
 	call := &Call{Request: out("GET", nil, 0), Policy: hedged(1, soon)}
 	read(t, mustDo(t, svc, call))
-	if told(call) != "200" || len(fast.requests()) != 0 {
-		t.Errorf("hedged without a budget: %s", told(call))
+	if outcomes(call) != "200" || len(fast.requests()) != 0 {
+		t.Errorf("hedged without a budget: %s", outcomes(call))
 	}
 }
 
@@ -181,8 +181,8 @@ func TestHedgeAtAQuantile(t *testing.T) {
 	slow.Store(true)
 	call := &Call{Request: out("GET", nil, 0), Policy: p}
 	read(t, mustDo(t, svc, call)) // or it hangs
-	if told(call) != "200 lost" {
-		t.Error(told(call))
+	if outcomes(call) != "200 lost" {
+		t.Error(outcomes(call))
 	}
 }
 
