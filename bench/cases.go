@@ -30,6 +30,8 @@ var cases = []benchCase{
 	{9, "gRPC unary through", "report", perRequest(pair{[]peer{nginx, sluice}, grpcLoad})},
 	{10, "resident memory per idle connection, at 5,000", "≤ 8 KiB, aim 5", idleMemory},
 	{11, "latency at 20 % of peak, constant arrival rate", "p99 ≤ 1.5", steadyLatency},
+	{12, "three services asked at once, against one plain request", "≤ 4.00", perRequest(pair{[]peer{nginx, aggregated}, plainLoad(64)})},
+	{13, "three services, one waiting for another: own time beside the slowest chain", "p99 ≤ 2 ms", ownTime},
 }
 
 // pair is the peers of a case, nginx or the reference first, and what is sent to each.

@@ -32,6 +32,7 @@ type rig struct {
 	Origin, GRPC, Plain, TLS string
 	Admin                    string // of the gateway whose profile is taken
 	JSON                     string
+	AccessLog                string // of a peer that has one: off, or a path
 	running                  []*exec.Cmd
 	said                     said // by the programs, shown only if one does not come up
 }
@@ -41,7 +42,7 @@ func newRig(o options) (*rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{options: o, Dir: dir, JSON: strings.TrimSpace(`{"id":"9f86d081884c7d65","name":"a small document","tags":["one","two","three"],"price":12.5,"stock":42,"updated":"2026-01-01T00:00:00Z","ok":true}`)}
+	r := &rig{options: o, Dir: dir, AccessLog: "off", JSON: strings.TrimSpace(`{"id":"9f86d081884c7d65","name":"a small document","tags":["one","two","three"],"price":12.5,"stock":42,"updated":"2026-01-01T00:00:00Z","ok":true}`)}
 	for _, address := range []*string{&r.Origin, &r.GRPC, &r.Plain, &r.TLS} {
 		if *address, err = freeAddress(); err != nil {
 			return nil, err

@@ -24,7 +24,7 @@ func steadyLatency(r *rig, c benchCase) error {
 	for range r.rounds {
 		for _, p := range peers {
 			err := r.with(p, func(int) error {
-				latencies, err := steady(r.Plain, rate, r.length)
+				latencies, err := steady(r.Plain, "/small", rate, r.length)
 				if err != nil {
 					return err
 				}
@@ -62,7 +62,7 @@ func (r *rig) fifthOfPeak() (rate int, err error) {
 const steadyConnections = 16
 
 // steady spreads the rate over connections, each with its own clock, and returns all latencies, sorted.
-func steady(address string, rate int, length time.Duration) ([]time.Duration, error) {
+func steady(address, path string, rate int, length time.Duration) ([]time.Duration, error) {
 	var (
 		all     []time.Duration
 		failed  error
@@ -73,7 +73,7 @@ func steady(address string, rate int, length time.Duration) ([]time.Duration, er
 	start := time.Now().Add(50 * time.Millisecond)
 	for i := range steadyConnections {
 		senders.Go(func() {
-			mine, err := send(address, start.Add(gap*time.Duration(i)/steadyConnections), gap, start.Add(length))
+			mine, err := send(address, path, start.Add(gap*time.Duration(i)/steadyConnections), gap, start.Add(length))
 			mu.Lock()
 			defer mu.Unlock()
 			all = append(all, mine...)
@@ -88,13 +88,13 @@ func steady(address string, rate int, length time.Duration) ([]time.Duration, er
 }
 
 // send asks on one connection at first, first+gap, … until end.
-func send(address string, first time.Time, gap time.Duration, end time.Time) ([]time.Duration, error) {
+func send(address, path string, first time.Time, gap time.Duration, end time.Time) ([]time.Duration, error) {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	request := fmt.Appendf(nil, "GET /small HTTP/1.1\r\nHost: %s\r\n\r\n", address)
+	request := fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, address)
 	in := bufio.NewReader(c)
 	var latencies []time.Duration
 	for due := first; due.Before(end); due = due.Add(gap) {

@@ -41,6 +41,8 @@ func (k *compiler) end(at string, c *config.Route, matches []match) end {
 		return k.split(at, c)
 	case c.Aggregate != nil:
 		return k.aggregate(at+".aggregate", c, matches)
+	case c.Batch != nil:
+		return end{backend: k.batch(at+".batch", c), words: fmt.Sprintf("batch of up to %d requests", c.Batch.Requests)}
 	case c.Respond != nil:
 		return end{backend: k.respond(at+".respond", c.Respond), words: fmt.Sprintf("respond %d", c.Respond.Status)}
 	case c.Redirect != nil:

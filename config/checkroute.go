@@ -37,7 +37,7 @@ func (k *checker) routeListeners(r *Route, path string) {
 	k.duplicates(path+".listeners", r.Listeners)
 }
 
-var ends = []string{"service", "split", "aggregate", "respond", "redirect"}
+var ends = []string{"service", "split", "aggregate", "batch", "respond", "redirect"}
 
 // routeEnd checks that there is exactly one end, and that it leads somewhere.
 func (k *checker) routeEnd(r *Route, path string) {

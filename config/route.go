@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Route says which requests it takes and what becomes of them. It has exactly one end: service, split, aggregate,
+// Route says which requests it takes and what becomes of them. It has exactly one end: service, split, aggregate, batch,
 // respond or redirect.
 type Route struct {
-	_ struct{} `yet:"batch,mirror"`
+	_ struct{} `yet:"mirror"`
 
 	// What metrics, logs and `sluice explain` call the route. Letters, digits, `.`, `_` and `-`, at most 64; unique.
 	Name string `yaml:"name" required:"true"`
@@ -45,6 +45,9 @@ type Route struct {
 
 	// End: ask several services and make one answer of what they say.
 	Aggregate *Aggregate `yaml:"aggregate"`
+
+	// End: take several requests in one, send each through the routes of the listener, answer with all their answers.
+	Batch *Batch `yaml:"batch"`
 
 	// End: answer from the configuration.
 	Respond *Respond `yaml:"respond"`

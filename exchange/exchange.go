@@ -49,6 +49,13 @@ type Exchange struct {
 	Attempts   []telemetry.Attempt
 	Failure    *failure.Error // why this is not the answer that was asked for; stays set after it is rendered
 
+	// Dispatch runs in as an exchange of its own, from the start and on the same listener; take is given its answer while that
+	// lives, and reads it. in belongs to the exchange; its Host, and what it says of the way it came, are those of this one.
+	// The error is why there was no whole answer: take's own, or what broke it off. Several may run at once. Never nil while
+	// a backend runs.
+	Dispatch func(ctx context.Context, in *http.Request, take func(*http.Response) error) error
+	Depth    int // how many exchanges this one was dispatched through; 0: it came from the client
+
 	// Inform passes a 1xx answer to the client. Never nil while a backend runs.
 	Inform func(status int, header http.Header)
 

@@ -40,14 +40,17 @@ func (s *Server) begin(x *exchange.Exchange, w Writer) *life {
 	l.snapshot, l.listener = running, listener
 	l.pipeline = l.listener.Unmatched
 	x.UseConsumers(l.snapshot.Consumers)
-	x.Inform = l.inform
+	if l.door == nil {
+		l.door = l.dispatch
+	}
+	x.Inform, x.Dispatch = l.inform, l.door
 	return l
 }
 
 func (l *life) release() {
 	header := l.out.header
 	clear(header)
-	*l = life{inform: l.inform, out: outgoing{header: header}}
+	*l = life{inform: l.inform, door: l.door, out: outgoing{header: header}}
 	lives.Put(l)
 }
 

@@ -16,7 +16,9 @@ func (l *life) prepare() error {
 	if x.Trusted {
 		x.Client = exchange.ClientAddress(x.Client, l.listener.Trusts, x.In.Header)
 	}
-	x.RequestID = requestID(x)
+	if x.RequestID == "" { // else it is that of the exchange around it
+		x.RequestID = requestID(x)
+	}
 
 	host, port, err := exchange.CanonicalHost(x.In.Host)
 	if err != nil {

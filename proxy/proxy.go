@@ -54,7 +54,7 @@ func (s *Server) ServeFailure(ctx context.Context, x *exchange.Exchange, f *fail
 	l.write(ctx)
 }
 
-// A life is one request on its way through. It is pooled; inform is its method value, made once.
+// A life is one request on its way through. It is pooled; inform and door are its method values, made once.
 type life struct {
 	server   *Server
 	x        *exchange.Exchange
@@ -65,6 +65,7 @@ type life struct {
 	pipeline *filter.Pipeline
 	body     *requestBody // nil: the request has none
 	inform   func(int, http.Header)
+	door     func(context.Context, *http.Request, func(*http.Response) error) error // dispatch
 	out      outgoing
 	values   [12]string // see one
 	used     int

@@ -209,9 +209,9 @@ func TestPartialFailure(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			good, bad := serve(t, says(`{"good":1}`)), serve(t, c.answer)
 			for policy, want := range map[string]string{
-				"":                            `200 completed=false failed=bad {"good":{"good":1}}`,
+				"":                             `200 completed=false failed=bad {"good":{"good":1}}`,
 				`, fallback: {n: 1.50, l: []}`: `200 completed=false failed=bad {"good":{"good":1},"bad":{"n":1.50,"l":[]}}`,
-				`, required: true`:            fmt.Sprintf("%d completed=false failed=bad", c.status),
+				`, required: true`:             fmt.Sprintf("%d completed=false failed=bad", c.status),
 			} {
 				g := gateway(t, "calls:\n  - {name: good, service: a, path: /}\n  - {name: bad, service: b, path: /, timeout: 200ms"+policy+"}\n", good, bad)
 				r := ask(t, g, "GET", "/get/7", "")
@@ -486,9 +486,9 @@ calls:
 	}
 	for key, want := range map[string]seen{
 		"GET /t/..%2Fx%3Fy%23z%20%C3%A9/%FF%2F7": {uri: "/t/..%2Fx%3Fy%23z%20%C3%A9/%FF%2F7?q=..%2Fx%3Fy%23z%20%C3%A9&n=1.50&l=d%26e&e="},
-		"POST /post": {uri: "/post?a%20b=%22q%22%0A", body: `{"id":"<../x?y#z é>", "list":[1, 2], "q":"\"q\"\n", "all": {"of": 1.50}, "d": [null], "id2": "7/7", "{n}":1}`},
-		"PUT /form":  {uri: "/form", body: "a=%22q%22%0A&b=d"},
-		"POST /xml":  {uri: "/xml", body: "<a b=\"&#34;q&#34;&#10;\">../x?y#z é</a>"},
+		"POST /post":                             {uri: "/post?a%20b=%22q%22%0A", body: `{"id":"<../x?y#z é>", "list":[1, 2], "q":"\"q\"\n", "all": {"of": 1.50}, "d": [null], "id2": "7/7", "{n}":1}`},
+		"PUT /form":                              {uri: "/form", body: "a=%22q%22%0A&b=d"},
+		"POST /xml":                              {uri: "/xml", body: "<a b=\"&#34;q&#34;&#10;\">../x?y#z é</a>"},
 	} {
 		if s, ok := sent[key]; !ok || s.uri != want.uri || s.body != want.body {
 			t.Errorf("%s: %+v\nwant %+v", key, s, want)
