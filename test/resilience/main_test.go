@@ -1,0 +1,10 @@
+// Package resilience_test shows on real sockets that a failing or overloaded service does not take its callers along.
+package resilience_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
