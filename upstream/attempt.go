@@ -121,7 +121,7 @@ func (a *attempt) record(res *http.Response, err error) {
 	}
 	call.Attempts = append(call.Attempts, t)
 	service.spec.Series.Attempt(outcome, d)
-	o := Outcome{Kind: outcome, Status: t.Status, Latency: d}
+	o := Outcome{Kind: outcome, Status: t.Status, Latency: d, At: now}
 	a.endpoint.learn(o, now)
 	a.observe(o, now)
 	o.Latency = now.Sub(a.loop.start)
@@ -139,7 +139,7 @@ func (a *attempt) recordLost() {
 	if d > a.endpoint.load.Latency() {
 		a.endpoint.load.Learn(d, now)
 	}
-	a.observe(Outcome{Kind: telemetry.Lost, Latency: d}, now)
+	a.observe(Outcome{Kind: telemetry.Lost, Latency: d, At: now}, now)
 }
 
 // observe tells the watchers, and the quantile by which attempts are hedged.

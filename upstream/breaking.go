@@ -55,7 +55,7 @@ func (b *breaking) Again() bool { return b.breaker.State(time.Now()) != breaker.
 // Answered judges the probes. Of other calls the attempts have been counted, one by one.
 func (b *breaking) Answered(t Ticket, o Outcome) {
 	if p := breaker.Permit(t); p.Probe() {
-		b.breaker.Done(p, verdict(o), o.Latency, time.Now())
+		b.breaker.Done(p, verdict(o), o.Latency, o.At)
 	}
 }
 
@@ -64,7 +64,7 @@ func (b *breaking) Leave(Ticket, Outcome) {}
 func (b *breaking) Begin(*Endpoint) (Ticket, bool) { return Ticket(b.breaker.Attempt()), true }
 
 func (b *breaking) End(_ *Endpoint, t Ticket, o Outcome) {
-	b.breaker.Done(breaker.Permit(t), verdict(o), o.Latency, time.Now())
+	b.breaker.Done(breaker.Permit(t), verdict(o), o.Latency, o.At)
 }
 
 func (b *breaking) Start(s *Service) {
@@ -99,7 +99,7 @@ func shown(s breaker.State) telemetry.BreakerState { return telemetry.BreakerSta
 // verdict is an outcome as a breaker sees it.
 func verdict(o Outcome) breaker.Outcome {
 	switch {
-	case o.Silent():
+	case o.Silent(): // also where no attempt was made, so that there is no time either
 		return breaker.Nothing
 	case o.Failed():
 		return breaker.Failure
@@ -157,7 +157,7 @@ func (w *endpointBreaking) Begin(e *Endpoint) (Ticket, bool) {
 
 func (w *endpointBreaking) End(e *Endpoint, t Ticket, o Outcome) {
 	if b := e.breaker.Load(); b != nil {
-		b.Done(breaker.Permit(t), verdict(o), o.Latency, time.Now())
+		b.Done(breaker.Permit(t), verdict(o), o.Latency, o.At)
 	}
 }
 

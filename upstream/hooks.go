@@ -57,6 +57,7 @@ type Outcome struct {
 	Kind    failure.Kind // telemetry.Success, telemetry.Status5xx, or the kind of failure
 	Status  int          // 0: no answer
 	Latency time.Duration
+	At      time.Time // when it was known; zero: no attempt was made
 }
 
 // Silent reports whether the outcome says nothing about the endpoint: the client left, the attempt lost against another,
@@ -96,6 +97,7 @@ func (s *Service) newGates(prev *Service) []Gate {
 	}
 	if s.limiting = s.newLimiting(prev); s.limiting != nil {
 		gates = append(gates, s.limiting)
+		s.mayWait = s.spec.Concurrency.Pending > 0
 	}
 	return gates
 }
@@ -152,7 +154,7 @@ func (l *loop) admit(ctx context.Context) error {
 		l.tickets[i] = t
 		l.admitted++
 	}
-	if l.admitted > 0 {
+	if l.service.mayWait {
 		l.start = time.Now() // waiting is not the service's time
 	}
 	return nil

@@ -46,7 +46,8 @@ func BenchmarkResilience(b *testing.B) {
 			}
 			defer s.Retire(nil)
 			e := s.Endpoints()[0].Endpoint
-			good := Outcome{Kind: telemetry.Success, Status: 200, Latency: time.Millisecond}
+			now := time.Now() // the loop reads the clock for itself, and shares it
+			good := Outcome{Kind: telemetry.Success, Status: 200, Latency: time.Millisecond, At: now}
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				l := &loop{service: s}
@@ -56,7 +57,7 @@ func BenchmarkResilience(b *testing.B) {
 						b.Error(err)
 						return
 					}
-					s.budget.Request()
+					s.budget.Request(now)
 					tickets, _ := s.beginsAt(e)
 					for i, w := range s.watchers {
 						w.End(e, tickets[i], good)

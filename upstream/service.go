@@ -20,6 +20,7 @@ type Service struct {
 	membership atomic.Pointer[membership] // never nil
 	budget     *retry.Budget
 	gates      []Gate
+	mayWait    bool // at a gate
 	watchers   []Watcher
 	tasks      []Task
 

@@ -269,4 +269,6 @@ func (b *Breaker) become(s State) {
 	}
 }
 
-func (b *Breaker) since(now time.Time) int64 { return int64(now.Sub(b.start)) }
+// since is a time as the breaker counts it. What began before it was made is none of its business, yet must not count
+// backwards.
+func (b *Breaker) since(now time.Time) int64 { return max(0, int64(now.Sub(b.start))) }
