@@ -65,8 +65,9 @@ microbench: ## the Go benchmarks and their allocations; BENCH=regexp picks some
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: conformance
-conformance: ## gRPC interoperability and h2spec, against docs/conformance.md
+conformance: ## gRPC interoperability, Connect's suite, a browser and h2spec, against docs/conformance.md
 	cd test/interop && go test -v -count=1 -timeout 10m ./...
+	cd test/connect && go test -v -count=1 -timeout 60m ./...
 
 .PHONY: generate
 generate: ## configuration reference and schema comments, from the Go types

@@ -37,7 +37,7 @@ var allowed = map[string][]string{
 	"upstream/...": {"upstream/...", "http1", "failure", "telemetry"},
 	"backend/...":  {"backend/...", "document", "template", "exchange", "upstream", "store", "failure", "telemetry"},
 	"snapshot":     {"route", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
-	"proxy":        {"snapshot", "route", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
+	"proxy":        {"snapshot", "route", "filter", "backend", "backend/translate/grpcweb", "backend/translate/connect", "upstream", "exchange", "failure", "telemetry"},
 
 	"listen":              {"proxy", "listen/servertls", "snapshot", "http1", "exchange", "failure", "telemetry"},
 	"listen/servertls":    {"failure"},

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/backend/translate"
+	"github.com/sluice-gateway/sluice/backend/translate/connect"
+	"github.com/sluice-gateway/sluice/backend/translate/grpcweb"
 	"github.com/sluice-gateway/sluice/backend/translate/jsonwire"
 	"github.com/sluice-gateway/sluice/backend/translate/schema"
 	"github.com/sluice-gateway/sluice/backend/translate/transcode"
@@ -57,7 +59,11 @@ func (k *compiler) translators(t *translation, c *config.Route, e end) []transla
 		switch t.protocol {
 		case "grpc":
 			// gRPC-Web and Connect first, then all else, which is HTTP with JSON
-			list = append(list, k.transcoder(t, c))
+			limit := int(t.config.GRPC.MessageBytes)
+			list = append(list,
+				&grpcweb.Translator{Limit: limit},
+				&connect.Translator{Methods: connect.NewMethods(t.schema, jsonOf(t.config.GRPC)), Limit: limit, Timeout: c.Timeout},
+				k.transcoder(t, c))
 		default:
 			// gRPC to REST
 		}

@@ -78,7 +78,8 @@ func streams(h http.Header) bool {
 	if len(v) == 0 {
 		return false
 	}
-	return hasPrefixFold(v[0], "text/event-stream") || hasPrefixFold(v[0], "application/grpc")
+	return hasPrefixFold(v[0], "text/event-stream") || hasPrefixFold(v[0], "application/grpc") ||
+		hasPrefixFold(v[0], "application/connect+")
 }
 
 func hasPrefixFold(s, prefix string) bool {

@@ -163,7 +163,7 @@ func (w *writer) watchStream(res *http.Response) (end func()) {
 	if b := w.body; b != nil && b.stream {
 		b.answer.Store(res)
 		w.silence = b.watch
-	} else if isEventStream(res.Header) || isGRPC(res.Header) {
+	} else if isEventStream(res.Header) || isCall(res.Header) {
 		w.silence = newWatch(limits.StreamIdleTimeout, func() { res.Body.Close() })
 	}
 	w.silence.begin()

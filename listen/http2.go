@@ -124,7 +124,7 @@ func (h *http2Requests) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if r.ContentLength == 0 && len(r.Trailer) == 0 {
 		r.Body = http.NoBody
 	} else {
-		b = newBody(r.Body, control, c.limits(), isGRPC(r.Header))
+		b = newBody(r.Body, control, c.limits(), isCall(r.Header))
 		r.Body = b
 	}
 	w := newWriter(rw, control, r, b, c)

@@ -133,10 +133,15 @@ func isAddress(host string) bool {
 
 func canonicalName(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
-// isGRPC and isEventStream tell what may be silent for streamIdleTimeout.
-func isGRPC(h http.Header) bool {
-	const grpc = "application/grpc"
-	rest, ok := strings.CutPrefix(mediaType(h), grpc)
+// isCall and isEventStream tell what may be silent for streamIdleTimeout. A call is one of gRPC, gRPC-Web or Connect's
+// streaming kind.
+func isCall(h http.Header) bool {
+	media := mediaType(h)
+	if strings.HasPrefix(media, "application/connect+") {
+		return true
+	}
+	rest, ok := strings.CutPrefix(media, "application/grpc")
+	rest = strings.TrimPrefix(strings.TrimPrefix(rest, "-web"), "-text")
 	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
 }
 

@@ -26,8 +26,8 @@ type requestBody struct {
 	from, to http.Header
 }
 
-// limitBody puts the body under the limit of the route, or of the listener if there is none. Tunnels and gRPC streams
-// are not bodies in that sense: they have no length to bound.
+// limitBody puts the body under the limit of the route, or of the listener if there is none. Tunnels and the streams of
+// gRPC and Connect are not bodies in that sense: they have no length to bound.
 func (l *life) limitBody() {
 	in := l.x.In
 	if in.Body == nil || in.Body == http.NoBody {
@@ -37,7 +37,7 @@ func (l *life) limitBody() {
 	if l.route != nil {
 		limit = l.route.BodyBytes
 	}
-	if isGRPC(in.Header) || exchange.UpgradeToken(in) != "" {
+	if isGRPC(in.Header) || isConnectStream(in.Header) || exchange.UpgradeToken(in) != "" {
 		limit = 0
 	}
 	l.body = &requestBody{ReadCloser: in.Body, limit: limit, declared: in.ContentLength}
@@ -148,4 +148,8 @@ func isGRPC(h http.Header) bool {
 	const grpc = "application/grpc"
 	t := first(h, "Content-Type")
 	return strings.HasPrefix(t, grpc) && (len(t) == len(grpc) || t[len(grpc)] == '+' || t[len(grpc)] == ';')
+}
+
+func isConnectStream(h http.Header) bool {
+	return strings.HasPrefix(first(h, "Content-Type"), "application/connect+")
 }

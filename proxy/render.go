@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/backend"
+	"github.com/sluice-gateway/sluice/backend/translate/connect"
+	"github.com/sluice-gateway/sluice/backend/translate/grpcweb"
 	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/failure"
 )
@@ -41,8 +43,13 @@ func (l *life) render() *http.Response {
 			}
 		}
 	}
-	if isGRPC(x.In.Header) {
+	switch {
+	case isGRPC(x.In.Header):
 		return renderGRPC(f, header)
+	case grpcweb.Is(x.In): // its service may speak that itself
+		return grpcweb.RenderFailure(x, header)
+	case connect.Is(x.In):
+		return connect.RenderFailure(x, header)
 	}
 	return renderProblem(x, f, header)
 }
@@ -71,39 +78,9 @@ func renderProblem(x *exchange.Exchange, f *failure.Error, header http.Header) *
 // renderGRPC tells a failure in an answer of trailers only: HTTP 200 and a status (the gRPC protocol over HTTP/2).
 func renderGRPC(f *failure.Error, header http.Header) *http.Response {
 	header["Content-Type"] = []string{"application/grpc"}
-	header["Grpc-Status"] = []string{strconv.Itoa(grpcStatus(f.Code()))}
-	message := f.Detail
-	if message == "" {
-		message = http.StatusText(f.Code())
-	}
-	header["Grpc-Message"] = []string{percentEncode(message)}
+	header["Grpc-Status"] = []string{strconv.Itoa(f.GRPCStatus())}
+	header["Grpc-Message"] = []string{percentEncode(f.Message())}
 	return &http.Response{StatusCode: http.StatusOK, Header: header, Body: http.NoBody}
-}
-
-// grpcStatus is the code a gRPC client gets for a status of ours.
-func grpcStatus(status int) int {
-	switch status {
-	case http.StatusBadRequest, http.StatusRequestHeaderFieldsTooLarge, http.StatusRequestURITooLong:
-		return 13 // INTERNAL, as the gRPC documents map 400
-	case http.StatusUnauthorized:
-		return 16 // UNAUTHENTICATED
-	case http.StatusForbidden:
-		return 7 // PERMISSION_DENIED
-	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		return 12 // UNIMPLEMENTED
-	case http.StatusRequestEntityTooLarge, http.StatusTooManyRequests:
-		return 8 // RESOURCE_EXHAUSTED
-	case http.StatusBadGateway, http.StatusServiceUnavailable:
-		return 14 // UNAVAILABLE
-	case http.StatusGatewayTimeout, http.StatusRequestTimeout:
-		return 4 // DEADLINE_EXCEEDED
-	case failure.StatusClientClosedRequest:
-		return 1 // CANCELLED
-	case http.StatusInternalServerError:
-		return 13 // INTERNAL
-	default:
-		return 2 // UNKNOWN
-	}
 }
 
 // percentEncode writes a grpc-message: printable ASCII but '%' stands as it is.

@@ -50,11 +50,12 @@ var (
 
 // Reader reads frames one by one. It holds at most one message, and no more memory than what has arrived of it.
 type Reader struct {
-	From  io.Reader
-	Limit int  // the largest message, unpacked; 0: none but 4 GiB
-	Gzip  bool // messages may be compressed with gzip: Grpc-Encoding said so
-	Allow byte // flags that may be set beside Compressed
-	Flags byte // of the frame that Next returned
+	From   io.Reader
+	Limit  int  // the largest message, unpacked; 0: none but 4 GiB
+	Gzip   bool // messages may be compressed with gzip: Grpc-Encoding said so
+	Packed bool // compressed messages are returned as they are: Flags tells them
+	Allow  byte // flags that may be set beside Compressed
+	Flags  byte // of the frame that Next returned
 	Memory
 }
 
@@ -96,7 +97,7 @@ func (r *Reader) Next() ([]byte, error) {
 	if r.buf, err = readN(r.From, r.buf[:0], n); err != nil {
 		return nil, err
 	}
-	if r.Flags&Compressed == 0 {
+	if r.Flags&Compressed == 0 || r.Packed {
 		return r.buf, nil
 	}
 	if !r.Gzip {

@@ -52,6 +52,9 @@ func (c *call) readBody() error {
 	if err := acceptable(c.x.In.Header); err != nil {
 		return err
 	}
+	if !c.op.rawIn && saysOtherThanJSON(c.contentType()) {
+		return errMedia
+	}
 	limit := int64(c.translator.options.MessageBytes)
 	if !c.op.rawIn {
 		limit *= jsonRatio
