@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/backend/translate/connect"
 	"github.com/sluice-gateway/sluice/backend/translate/grpcweb"
 	"github.com/sluice-gateway/sluice/backend/translate/jsonwire"
+	"github.com/sluice-gateway/sluice/backend/translate/rest"
 	"github.com/sluice-gateway/sluice/backend/translate/schema"
 	"github.com/sluice-gateway/sluice/backend/translate/transcode"
 	"github.com/sluice-gateway/sluice/config"
@@ -65,7 +66,7 @@ func (k *compiler) translators(t *translation, c *config.Route, e end) []transla
 				&connect.Translator{Methods: connect.NewMethods(t.schema, jsonOf(t.config.GRPC)), Limit: limit, Timeout: c.Timeout},
 				k.transcoder(t, c))
 		default:
-			// gRPC to REST
+			list = append(list, k.toREST(t, c))
 		}
 	}
 	if t.config.SOAP != nil {
@@ -90,6 +91,18 @@ func (k *compiler) transcoder(t *translation, c *config.Route) translate.Transla
 		}
 	}
 	tr := transcode.New(t.schema, o)
+	if mistakes := tr.Check(); len(mistakes) > 0 {
+		k.errorf(t.at+".grpc", "%v", errors.Join(mistakes...))
+	}
+	return tr
+}
+
+// toREST carries gRPC clients to a service that speaks HTTP and JSON.
+func (k *compiler) toREST(t *translation, c *config.Route) translate.Translator {
+	if t.config.OpenAPI != "" {
+		k.errorf(t.at+".openapi", "the service behind speaks HTTP and JSON itself; only what is translated from it is described")
+	}
+	tr := rest.New(t.schema, rest.Options{JSON: jsonOf(t.config.GRPC), MessageBytes: int(t.config.GRPC.MessageBytes), Timeout: c.Timeout})
 	if mistakes := tr.Check(); len(mistakes) > 0 {
 		k.errorf(t.at+".grpc", "%v", errors.Join(mistakes...))
 	}

@@ -50,6 +50,15 @@ func (p Param) Repeated() bool { return p.last().shape == repeated }
 // IsMap reports whether values have keys.
 func (p Param) IsMap() bool { return p.last().shape == mapping }
 
+// Names are those of JSON that lead to the field.
+func (p Param) Names() []string {
+	names := make([]string, len(p.path))
+	for i, f := range p.path {
+		names[i] = f.json
+	}
+	return names
+}
+
 // Descriptor is the field that is set.
 func (p Param) Descriptor() protoreflect.FieldDescriptor { return p.last().desc }
 
@@ -103,13 +112,7 @@ func (p Param) append(to []byte, key, text string) (_ []byte, err error) {
 	return closeAll(to, opened), nil
 }
 
-func (p Param) name() string {
-	names := make([]string, len(p.path))
-	for i, f := range p.path {
-		names[i] = f.json
-	}
-	return strings.Join(names, ".")
-}
+func (p Param) name() string { return strings.Join(p.Names(), ".") }
 
 func (f *field) appendEntry(to []byte, key, text string) (_ []byte, err error) {
 	to = append(append(to, f.bunch...), 0)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-gateway/sluice/backend/translate/grpc"
+	"github.com/sluice-gateway/sluice/backend/translate/jsonwire"
 	"github.com/sluice-gateway/sluice/failure"
 )
 
@@ -21,7 +22,7 @@ type upload struct {
 	build   *call // nil: the stream is over
 	from    io.ReadCloser
 	in      []byte // read and not used
-	scanned valueScanner
+	scanned jsonwire.Splitter
 	rest    []byte // of the last frame
 	eof     bool
 	sentAny bool
@@ -80,7 +81,7 @@ func (u *upload) next() error {
 		return u.nextRaw()
 	}
 	for {
-		value, n := u.scanned.next(u.in, u.eof)
+		value, n := u.scanned.Next(u.in, u.eof)
 		if value != nil {
 			err := u.frame(value)
 			u.in = append(u.in[:0], u.in[n:]...)
@@ -148,64 +149,4 @@ func (u *upload) frame(value []byte) error {
 	u.sentAny = true
 	u.rest = c.frame
 	return nil
-}
-
-// valueScanner finds where JSON values end, without saying whether they are any: reading them does. It remembers how far it
-// has looked.
-type valueScanner struct {
-	at, depth int
-	start     int
-	begun     bool
-	quoted    bool
-	escaped   bool
-}
-
-// next is the next value in b and how many bytes that takes with the space before it, or nil if it is not whole. It is
-// called with more of the same, and after a value without that.
-func (s *valueScanner) next(b []byte, end bool) (value []byte, n int) {
-	for ; s.at < len(b); s.at++ {
-		c := b[s.at]
-		switch {
-		case s.quoted:
-			switch {
-			case s.escaped:
-				s.escaped = false
-			case c == '\\':
-				s.escaped = true
-			case c == '"':
-				s.quoted = false
-				if s.depth == 0 {
-					return s.found(b, s.at+1)
-				}
-			}
-		case c == ' ' || c == '\n' || c == '\r' || c == '\t':
-			if s.begun && s.depth == 0 {
-				return s.found(b, s.at)
-			}
-		default:
-			if !s.begun {
-				s.begun, s.start = true, s.at
-			}
-			switch c {
-			case '"':
-				s.quoted = true
-			case '{', '[':
-				s.depth++
-			case '}', ']':
-				if s.depth--; s.depth <= 0 {
-					return s.found(b, s.at+1)
-				}
-			}
-		}
-	}
-	if end && s.begun {
-		return s.found(b, len(b)) // cut short, or a number: whoever reads it will say
-	}
-	return nil, 0
-}
-
-func (s *valueScanner) found(b []byte, to int) ([]byte, int) {
-	value := b[s.start:to]
-	*s = valueScanner{}
-	return value, to
 }
