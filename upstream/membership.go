@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -126,6 +127,11 @@ func (s *Service) SetEndpoints(endpoints []EndpointSpec) error {
 	if len(endpoints) > maxEndpoints {
 		return fmt.Errorf("%d endpoints are more than the %d that a service may have", len(endpoints), maxEndpoints)
 	}
+	for _, e := range endpoints {
+		if err := e.check(); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.inForce {
@@ -134,6 +140,17 @@ func (s *Service) SetEndpoints(endpoints []EndpointSpec) error {
 	s.lineage.discovered.Store(&discovered{s.spec.DiscoveryKey, slices.Clone(endpoints)})
 	s.setEndpoints(endpoints)
 	return nil
+}
+
+// check refuses what no endpoint can be.
+func (e *EndpointSpec) check() error {
+	switch {
+	case e.URL == nil:
+		return errors.New("an endpoint has no URL")
+	case e.URL.Scheme == "unix" && socketPath(e.URL) != "", (e.URL.Scheme == "http" || e.URL.Scheme == "https") && e.URL.Hostname() != "":
+		return nil
+	}
+	return fmt.Errorf("%s is neither http://host:port, https://host:port nor unix:/path", e.URL.Redacted())
 }
 
 // setEndpoints is SetEndpoints with the lock held.

@@ -149,6 +149,11 @@ func TestSetEndpoints(t *testing.T) {
 	if err := second.SetEndpoints(make([]EndpointSpec, maxEndpoints+1)); err == nil {
 		t.Error("there is no bound")
 	}
+	for _, bad := range []*url.URL{nil, {}, {Scheme: "ftp", Host: "h"}, {Scheme: "http"}, {Scheme: "unix"}, {Scheme: "http", Host: ":80"}} {
+		if err := second.SetEndpoints([]EndpointSpec{{URL: bad, Weight: 1}}); err == nil || addresses(second) != "http://d http://b" {
+			t.Errorf("%v was taken for an endpoint", bad)
+		}
+	}
 	if err := second.SetEndpoints(nil); err != nil || asked(second, 2) != "--" {
 		t.Errorf("an empty set: %v, %s", err, asked(second, 2))
 	}
