@@ -1,9 +1,10 @@
 // Package admin is what operators ask a running gateway: its metrics, whether it is alive and ready, the configuration
-// in force and the services behind it. It only reads.
+// in force, the services behind it and what happened to them. It reads, but for one thing: an endpoint may be drained by
+// hand. The configuration is never changed here; the file is the truth.
 //
 // Every request passes the same gates, in this order: it must not come from a web page elsewhere (see foreign), it must
-// carry the token if one is set, then the path must exist and the method be GET or HEAD. Liveness and plain readiness
-// need no token, because what asks for them often cannot send one.
+// carry the token if one is set, then the path must exist and take the method. Liveness and plain readiness need no
+// token, because what asks for them often cannot send one.
 package admin
 
 import (
@@ -37,6 +38,10 @@ func New(o Options) http.Handler {
 	a.mux.HandleFunc("GET /readyz", a.readyz)
 	a.mux.HandleFunc("GET /config", a.config)
 	a.mux.HandleFunc("GET /services", a.services)
+	a.mux.HandleFunc("GET /services/{name}", a.one)
+	a.mux.HandleFunc("POST /services/{name}/endpoints/{address}/drain", a.drain)
+	a.mux.HandleFunc("DELETE /services/{name}/endpoints/{address}/drain", a.undrain)
+	a.mux.HandleFunc("GET /events", a.events)
 	if o.PProf {
 		a.mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		a.mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -81,7 +86,12 @@ func (a *api) index(w http.ResponseWriter, _ *http.Request) {
 /readyz           200 while traffic is welcome; 503 starting or draining
 /readyz?verbose   the same with revision, listeners and the last reload
 /config           the configuration in force, secrets redacted
-/services         services and their endpoints
+/services         services and their endpoints: health, load, breakers, discovery
+/services/{name}  one of them
+/events           what happened: ejections, breakers, shedding, discovery; ?after=SEQ&kind=&service=&limit=
+
+POST /services/{name}/endpoints/{address}/drain    no new requests for an endpoint; its address percent-encoded
+DELETE the same                                    and again
 `)
 	if a.PProf {
 		w.Write([]byte("/debug/pprof/     profiles\n"))

@@ -110,7 +110,7 @@ func TestPaths(t *testing.T) {
 
 func TestOnlyGetAndHead(t *testing.T) {
 	api := New(running(t, snapshot.Admin{}))
-	for _, path := range []string{"/", "/metrics", "/healthz", "/readyz", "/config", "/services"} {
+	for _, path := range []string{"/", "/metrics", "/healthz", "/readyz", "/config", "/services", "/services/orders", "/events"} {
 		for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "PATCH"} {
 			w := ask(api, method, path)
 			if w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
@@ -149,8 +149,10 @@ func TestServices(t *testing.T) {
         {
           "address": "http://orders.internal:8080",
           "weight": 3,
+          "share": 1,
           "in_flight": 0,
-          "up": true
+          "up": true,
+          "latency_ms": 0
         }
       ]
     },
@@ -160,8 +162,10 @@ func TestServices(t *testing.T) {
         {
           "address": "http://users.internal:8080",
           "weight": 3,
+          "share": 1,
           "in_flight": 0,
-          "up": true
+          "up": true,
+          "latency_ms": 0
         }
       ]
     }
@@ -176,7 +180,7 @@ func TestServices(t *testing.T) {
 func TestBeforeTheFirstConfiguration(t *testing.T) {
 	api := New(Options{Snapshots: new(snapshot.Holder), Metrics: telemetry.NewMetrics(nil), Status: new(Status), PProf: true})
 	for target, status := range map[string]int{
-		"/healthz": 200, "/readyz": 503, "/readyz?verbose": 503, "/config": 503, "/services": 503, "/metrics": 503, "/debug/pprof/": 503,
+		"/healthz": 200, "/readyz": 503, "/readyz?verbose": 503, "/config": 503, "/services": 503, "/services/orders": 503, "/events": 503, "/metrics": 503, "/debug/pprof/": 503,
 	} {
 		if w := ask(api, "GET", target); w.Code != status {
 			t.Errorf("%s: %d, want %d", target, w.Code, status)

@@ -13,11 +13,18 @@ import (
 // foreign says why a request is refused as one that a web page elsewhere may have caused; empty: it is not. A page can
 // make the operator's browser send requests here, and with DNS rebinding read the answers: then Host is the page's own
 // name. So Host must be an address, localhost, or the name in the configured address, and Origin, if there is one, must
-// be ours.
+// be ours. Where the browser says by which site a change was caused (Sec-Fetch-Site), that must be us or nobody.
 func foreign(r *http.Request, address string) string {
 	host := hostname(r.Host)
 	if !isAddress(host) && !strings.EqualFold(host, "localhost") && !isName(host, address) {
 		return "Host must be an IP address, localhost, or the name in admin.address"
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		switch r.Header.Get("Sec-Fetch-Site") {
+		case "", "same-origin", "none":
+		default:
+			return "changes that other sites' pages cause are refused"
+		}
 	}
 	for _, origin := range r.Header.Values("Origin") {
 		u, err := url.Parse(origin)

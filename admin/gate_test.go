@@ -57,7 +57,7 @@ func TestForeignRequestsAreRefused(t *testing.T) {
 
 func TestToken(t *testing.T) {
 	const plain, wrong = `Bearer realm="sluice admin"`, `Bearer realm="sluice admin", error="invalid_token"`
-	closed := []string{"/", "/metrics", "/readyz?verbose", "/readyz?verbose=0", "/readyz?a=b&verbose", "/config", "/services", "/debug/pprof/", "/no/such"}
+	closed := []string{"/", "/metrics", "/readyz?verbose", "/readyz?verbose=0", "/readyz?a=b&verbose", "/config", "/services", "/services/orders", "/events", "/debug/pprof/", "/no/such"}
 	o := running(t, snapshot.Admin{Token: "s3cret"})
 	o.Status.Ready()
 	o.PProf = true

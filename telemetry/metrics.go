@@ -168,6 +168,9 @@ func (out scrape) service(s *ServiceSeries) {
 			up = 1
 		}
 		out.gauge(endpointUp, up, s.service, e.Endpoint)
+		for _, reason := range e.Out {
+			out.gauge(endpointOut, 1, s.service, e.Endpoint, reason)
+		}
 	}
 	out.counter(retriesSuppressed, &s.suppressed, s.service)
 	out.resilience(s)

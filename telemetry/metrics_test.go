@@ -71,7 +71,7 @@ func busyLive() Live {
 	s.Attempt(failure.ConnectionRefused, time.Millisecond)
 	s.RetrySuppressed()
 	s.SetEndpoints(func() []EndpointUp {
-		return []EndpointUp{{"10.0.0.1:8080", true}, {"10.0.0.2:8080", false}}
+		return []EndpointUp{{"10.0.0.1:8080", true, nil}, {"10.0.0.2:8080", false, []string{"unhealthy", "drained"}}}
 	})
 	return Live{
 		Listeners: []*ListenerSeries{l, nil},
@@ -107,6 +107,8 @@ func TestEveryMetricIsShownWithItsLabels(t *testing.T) {
 		`sluice_connections{listener=public,state=idle} 2`,
 		`sluice_connections{listener=public,state=open} 4`,
 		`sluice_connections{listener=public,state=upgraded} 1`,
+		`sluice_endpoint_out{endpoint=10.0.0.2:8080,reason=drained,service=orders} 1`,
+		`sluice_endpoint_out{endpoint=10.0.0.2:8080,reason=unhealthy,service=orders} 1`,
 		`sluice_endpoint_up{endpoint=10.0.0.1:8080,service=orders} 1`,
 		`sluice_endpoint_up{endpoint=10.0.0.2:8080,service=orders} 0`,
 		`sluice_expression_errors_total{listener=public,route=orders} 1`,
@@ -211,7 +213,7 @@ func TestEndpointsAreAskedAtEachScrape(t *testing.T) {
 	s := NewServiceSeries("orders")
 	m := NewMetrics(func() Live { return Live{Services: []*ServiceSeries{s}} })
 	up := true
-	s.SetEndpoints(func() []EndpointUp { return []EndpointUp{{"a:1", up}} })
+	s.SetEndpoints(func() []EndpointUp { return []EndpointUp{{"a:1", up, nil}} })
 	for _, want := range []float64{1, 0} {
 		up = want == 1
 		if got := gather(t, m)["sluice_endpoint_up"].GetMetric()[0].GetGauge().GetValue(); got != want {

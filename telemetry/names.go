@@ -26,6 +26,9 @@ var (
 	endpointUp = prometheus.NewDesc("sluice_endpoint_up",
 		"1 while the endpoint is considered able to answer, else 0.",
 		[]string{"service", "endpoint"}, nil)
+	endpointOut = prometheus.NewDesc("sluice_endpoint_out",
+		"1 for each reason why the endpoint takes no requests: unhealthy, waiting, ejected, breaker_open or drained.",
+		[]string{"service", "endpoint", "reason"}, nil)
 	ratelimitTotal = prometheus.NewDesc("sluice_ratelimit_total",
 		"Decisions of rate limits: allowed, limited, or shadow (would have been). Above a route the label is empty.",
 		[]string{"route", "outcome"}, nil)
@@ -126,7 +129,7 @@ var (
 
 // descs is all of the above.
 var descs = []*prometheus.Desc{
-	requestsTotal, requestDuration, expressionErrors, upstreamDuration, upstreamAttempts, retriesSuppressed, endpointUp,
+	requestsTotal, requestDuration, expressionErrors, upstreamDuration, upstreamAttempts, retriesSuppressed, endpointUp, endpointOut,
 	healthChecks, healthTransitions, ejections, readmissions, breakerState, breakerTransitions, breakerRefused,
 	breakerFallbacks, hedges, overloaded, serviceInFlight, serviceLimit, discoveryTotal, discoveryEndpoints, discoveryLastGood, shedTotal, mirrorTotal, mirrorInFlight,
 	throttleTotal, throttleWaiting, concurrencyInFlight, concurrencyWaiting,

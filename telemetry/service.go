@@ -40,6 +40,7 @@ type ServiceSeries struct {
 type EndpointUp struct {
 	Endpoint string // its address as configured
 	Up       bool
+	Out      []string // why it is not: unhealthy, waiting, ejected, breaker_open, drained
 }
 
 // NewServiceSeries makes the series of a service.

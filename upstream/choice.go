@@ -3,6 +3,7 @@ package upstream
 import (
 	"time"
 
+	"github.com/sluice-gateway/sluice/telemetry"
 	"github.com/sluice-gateway/sluice/upstream/balance"
 )
 
@@ -19,6 +20,8 @@ type choice struct {
 	picker  balance.Picker
 	beyond  balance.Picker // all zones, for a retry when the picker has nobody left; nil: the picker knows them all
 	takers  int            // members that may be chosen
+
+	panicking bool // nobody is healthy, and so all are chosen among
 }
 
 // pick is the position of the member to ask, none of those tried; -1: there is none. The request counts as in flight there
@@ -63,24 +66,20 @@ func (m *membership) choose(before *choice, now time.Time) *choice {
 		version := m.lineage.version.Load()
 		c := m.newChoice(now)
 		c.version = version
+		m.tell(c.panicking)
 		m.chosen.Store(c)
 	}
 }
 
 func (m *membership) newChoice(now time.Time) *choice {
 	c := new(choice)
-	weights := m.fitWeights()
+	weights, near, until, panicking := m.weights(now)
+	c.until, c.panicking = until, panicking
 	for _, w := range weights {
 		if w > 0 {
 			c.takers++
 		}
 	}
-	if m.set.ByKey() { // neither zones nor a slow start may move a key
-		c.picker = m.set.Picker(weights)
-		return c
-	}
-	c.until = m.slow(weights, now)
-	near := m.near(weights)
 	if near == nil {
 		c.picker = m.set.Picker(weights)
 	} else {
@@ -89,21 +88,46 @@ func (m *membership) newChoice(now time.Time) *choice {
 	return c
 }
 
+// weights are the members' weights for a choice, those that share requests out over zones, nil if there is nothing to
+// share out, until when they are right, and whether nobody's health counts.
+func (m *membership) weights(now time.Time) (weights, near []int64, until time.Time, panicking bool) {
+	weights, panicking = m.fitWeights()
+	if m.set.ByKey() { // neither zones nor a slow start may move a key
+		return weights, nil, time.Time{}, panicking
+	}
+	until = m.slow(weights, now)
+	return weights, m.near(weights), until, panicking
+}
+
 // fitWeights are the members' weights, 0 for those that take no requests. In panic nobody's health counts.
-func (m *membership) fitWeights() []int64 {
-	weights := make([]int64, len(m.members))
-	for _, barred := range []Reason{^Reason(0), ^unfit} {
-		some := false
-		for i, member := range m.members {
-			if member.Reasons()&barred == 0 && member.weight > 0 {
-				weights[i], some = int64(member.weight), true
-			}
-		}
-		if some || !m.balancing.panic {
-			break
+func (m *membership) fitWeights() (weights []int64, panicking bool) {
+	weights = make([]int64, len(m.members))
+	if m.weigh(weights, ^Reason(0)) || !m.balancing.panic {
+		return weights, false
+	}
+	return weights, m.weigh(weights, ^unfit)
+}
+
+// weigh gives those their weight whom none of the reasons barred keeps out, and reports whether there are any.
+func (m *membership) weigh(weights []int64, barred Reason) (some bool) {
+	for i, member := range m.members {
+		if member.Reasons()&barred == 0 && member.weight > 0 {
+			weights[i], some = int64(member.weight), true
 		}
 	}
-	return weights
+	return some
+}
+
+// tell records that panic was entered, or left. It is noticed by a request, so it is told of when it matters to one.
+func (m *membership) tell(panicking bool) {
+	if m.lineage.panicking.Swap(panicking) == panicking {
+		return
+	}
+	event := telemetry.Event{Kind: telemetry.PanicEvent, Service: m.service, State: "left", Reason: "an endpoint is healthy again"}
+	if panicking {
+		event.State, event.Reason = "entered", "no endpoint is healthy, so all are used"
+	}
+	m.events.Record(event)
 }
 
 // slowSteps is in how many steps an endpoint comes to its full share. It begins with the first, so never with nothing.

@@ -16,6 +16,8 @@ type lineage struct {
 	balance balance.Shared
 	// latencies tell when an attempt takes unusually long.
 	latencies retry.Latencies
+	// panicking says that the last choice was made in panic.
+	panicking atomic.Bool
 	// discovered is the set that discovery found last; nil: none yet.
 	discovered atomic.Pointer[discovered]
 }

@@ -37,6 +37,8 @@ type membership struct {
 	balancing balancing
 	set       *balance.Set
 	lineage   *lineage
+	service   string
+	events    *telemetry.Events
 
 	mu     sync.Mutex // makes choices
 	chosen atomic.Pointer[choice]
@@ -56,6 +58,7 @@ func (s *Spec) balancing() balancing { return balancing{s.Balance, s.Panic, s.Sl
 // of it would be another, prev itself is.
 func newMembership(spec *Spec, endpoints []EndpointSpec, l *lineage, prev *membership) *membership {
 	m := &membership{members: make([]Member, 0, len(endpoints)), balancing: spec.balancing(), lineage: l}
+	m.service, m.events = spec.Name, spec.Events
 	before, drained, seen := prev.byKey(), prev.drained(), make(map[endpointKey]bool, len(endpoints))
 	for _, e := range endpoints {
 		key := keyOf(spec, e.URL)

@@ -119,7 +119,7 @@ func TestSetEndpoints(t *testing.T) {
 	if first.Endpoints()[1].Endpoint != b || b.Reasons() != Drained {
 		t.Error("the endpoint that stayed is another")
 	}
-	if got := first.Series().EndpointsUp(); fmt.Sprint(got) != "[{http://c true} {http://b false}]" {
+	if got := first.Series().EndpointsUp(); fmt.Sprint(got) != "[{http://c true []} {http://b false [drained]}]" {
 		t.Error(got)
 	}
 	first.SetEndpoints(endpointsOf(t, "http://c", "http://b"))

@@ -20,17 +20,19 @@ const (
 // unfit are the reasons that panic overrides: when they leave no endpoint, all are better than none.
 const unfit = Unhealthy | Waiting | Ejected
 
-var reasonNames = [...]string{"unhealthy", "waiting", "ejected", "breakerOpen", "drained"}
+var reasonNames = [...]string{"unhealthy", "waiting", "ejected", "breaker_open", "drained"}
 
 // String is the reasons by name, joined by "+"; empty for none.
-func (r Reason) String() string {
-	var names []string
+func (r Reason) String() string { return strings.Join(r.Names(), "+") }
+
+// Names are the reasons one by one; nil for none.
+func (r Reason) Names() (names []string) {
 	for i, name := range reasonNames {
 		if r&(1<<i) != 0 {
 			names = append(names, name)
 		}
 	}
-	return strings.Join(names, "+")
+	return names
 }
 
 // Reasons are why the endpoint takes no requests; 0 if it does.

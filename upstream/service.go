@@ -97,7 +97,8 @@ func (s *Service) endpointsUp() []telemetry.EndpointUp {
 	members := s.membership.Load().members
 	up := make([]telemetry.EndpointUp, len(members))
 	for i, m := range members {
-		up[i] = telemetry.EndpointUp{Endpoint: m.address, Up: m.Reasons() == 0}
+		reasons := m.Reasons()
+		up[i] = telemetry.EndpointUp{Endpoint: m.address, Up: reasons == 0, Out: reasons.Names()}
 	}
 	return up
 }

@@ -191,14 +191,14 @@ func TestSeriesShowsTheEndpointsInForce(t *testing.T) {
 		t.Errorf("shown before Start: %v", up)
 	}
 	first.Start()
-	if got := fmt.Sprint(s.Series.EndpointsUp()); got != "[{http://a.test:1 true} {unix:/run/b true}]" {
+	if got := fmt.Sprint(s.Series.EndpointsUp()); got != "[{http://a.test:1 true []} {unix:/run/b true []}]" {
 		t.Error(got)
 	}
 	s.Endpoints = s.Endpoints[:1]
 	second := New(s, first)
 	second.Start()
 	first.Retire(second)
-	if got := fmt.Sprint(s.Series.EndpointsUp()); got != "[{http://a.test:1 true}]" {
+	if got := fmt.Sprint(s.Series.EndpointsUp()); got != "[{http://a.test:1 true []}]" {
 		t.Error(got)
 	}
 	second.Retire(nil)
