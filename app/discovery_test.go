@@ -2,8 +2,10 @@ package app_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,5 +140,68 @@ func TestReloadKeepsWhatWasFound(t *testing.T) {
 	}
 	if _, metrics := page(t, "http://"+g.App.AdminAddress()+"/metrics"); strings.Contains(metrics, "found") {
 		t.Error("a service that is gone is among the metrics")
+	}
+}
+
+// What an operator drained stays drained over a reload, and the admin API is where it is put back.
+func TestADrainedEndpointStaysDrained(t *testing.T) {
+	urls := origins(t, 2)
+	text := fmt.Sprintf(`
+listeners: [{name: public, address: "127.0.0.1:0"}]
+routes: [{name: all, match: {path: /*}, service: two}]
+services: [{name: two, endpoints: [{url: %q}, {url: %q}]}]
+`, urls[0], urls[1])
+	g := gatewaytest.Start(t, text)
+	ask := func(method string) (int, string) {
+		t.Helper()
+		target := "http://" + g.App.AdminAddress() + "/services/two/endpoints/" + url.PathEscape(urls[0]) + "/drain"
+		r, err := http.NewRequestWithContext(t.Context(), method, target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close = true
+		res, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(body)
+	}
+	both := func() string {
+		seen := make(map[string]bool)
+		for range 4 {
+			seen[answers(t, g)] = true
+		}
+		return fmt.Sprint(seen)
+	}
+	if got := both(); got != "map[200 0:true 200 1:true]" {
+		t.Errorf("at first %s", got)
+	}
+	if status, body := ask("POST"); status != 200 || !strings.Contains(body, `"drained"`) {
+		t.Errorf("drain: %d %s", status, body)
+	}
+	for _, next := range []string{text, strings.Replace(text, "service: two", "service: two, timeout: 7s", 1), strings.Replace(text, "name: two,", "name: two, connections: {max: 7},", 1)} {
+		if err := g.Reload(next); err != nil {
+			t.Fatal(err)
+		}
+		if got := both(); got != "map[200 1:true]" {
+			t.Errorf("after a reload %s", got)
+		}
+	}
+	if status, body := ask("DELETE"); status != 200 || strings.Contains(body, `"drained"`) {
+		t.Errorf("undrain: %d %s", status, body)
+	}
+	if got := both(); got != "map[200 0:true 200 1:true]" {
+		t.Errorf("at last %s", got)
+	}
+	if _, events := page(t, "http://"+g.App.AdminAddress()+"/events?kind=drain"); strings.Count(events, `"kind": "drain"`) != 2 {
+		t.Errorf("events %s", events)
+	}
+	if log := g.Log.String(); !strings.Contains(log, "msg=event kind=drain service=two endpoint="+urls[0]+" state=drained") {
+		t.Errorf("the log is\n%s", log)
 	}
 }
