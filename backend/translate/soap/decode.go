@@ -320,7 +320,7 @@ func (r *reader) addText(at int32, text []byte) {
 
 func (r *reader) child(at int32, start xml.StartElement) error {
 	parent := &r.items[at]
-	t, field, nillable, err := place(parent.typ, parent.name.Space, start.Name)
+	t, field, nillable, err := place(parent.typ, start.Name, parent.name.Space, r.items[1].name.Space)
 	if err != nil {
 		return err
 	}
@@ -337,8 +337,9 @@ func (r *reader) child(at int32, start xml.StartElement) error {
 }
 
 // place finds what a child element is. A schema says whether local elements have its namespace; that toolkits get wrong
-// so often that none in the place of one, and the parent's in the place of none, are understood. Another is refused.
-func place(t *xsd.Type, around string, name xml.Name) (*xsd.Type, int, bool, error) {
+// so often that none in the place of one is understood, and in the place of none that of the parent, of the type, or of the
+// message as a whole. Another is refused.
+func place(t *xsd.Type, name xml.Name, parent, root string) (*xsd.Type, int, bool, error) {
 	if t == nil || t.AnyType {
 		return nil, xsd.Extra, true, nil
 	}
@@ -348,7 +349,7 @@ func place(t *xsd.Type, around string, name xml.Name) (*xsd.Type, int, bool, err
 	i, known := t.Field(name)
 	if !known {
 		i, known = t.FieldByKey(name.Local)
-		known = known && (name.Space == "" || t.Fields[i].Name.Space == "" && name.Space == around)
+		known = known && (name.Space == "" || t.Fields[i].Name.Space == "" && (name.Space == parent || name.Space == t.Name.Space || name.Space == root))
 	}
 	if known {
 		f := t.Fields[i]

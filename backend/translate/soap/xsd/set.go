@@ -71,7 +71,7 @@ func (s *Set) Absent(namespace, why string) {
 // of one name the first counts: descriptions repeat themselves.
 func (s *Set) Add(root *Node, target string) error {
 	if !isSchema(root.Name.Space) || root.Name.Local != "schema" {
-		return root.Errorf("a schema is wanted, this is <%s>", clip(root.Name.Local))
+		return root.Errorf("a schema is wanted, this is <%s> of the namespace `%s`", clip(root.Name.Local), clip(root.Name.Space))
 	}
 	own := root.Get("targetNamespace")
 	sc := &schema{target: target, chameleon: own == "" && target != ""}
