@@ -14,6 +14,9 @@ import (
 	"github.com/sluice-gateway/sluice/exchange"
 )
 
+// maxLeftOut is how many operations that cannot be translated are told one by one.
+const maxLeftOut = 10
+
 // soap makes the translator of a route between SOAP and JSON; nil, and the mistake reported, if it cannot be made.
 func (k *compiler) soap(t *translation, c *config.Route) translate.Translator {
 	s, at := t.config.SOAP, t.at+".soap"
@@ -29,7 +32,11 @@ func (k *compiler) soap(t *translation, c *config.Route) translate.Translator {
 		k.errorf(at+".wsdl", "%v", err)
 		return nil
 	}
-	for _, r := range model.Refused {
+	for i, r := range model.Refused {
+		if i == maxLeftOut {
+			k.warnf(at+".wsdl", "%d more operations are left out", len(model.Refused)-i)
+			break
+		}
 		k.warnf(at+".wsdl", "an operation is left out: %v", r)
 	}
 	if s.REST != nil {

@@ -298,6 +298,16 @@ func TestSOAPItselfPassesUntouched(t *testing.T) {
 	}
 }
 
+func TestPasswordAsText(t *testing.T) {
+	s := newService(t)
+	s.says(200, "text/xml", envelope(added))
+	url := start(t, s, "", `{soap: {wsdl: `+calculator+`, usernameToken: {username: a, password: "p<w", type: text, mustUnderstand: false}}}`)
+	call(t, "POST", url+"/calc/Add", "application/json", `{"a":1,"b":2}`)
+	if !strings.Contains(s.body, `#PasswordText">p&lt;w</wsse:Password>`) || strings.Contains(s.body, "mustUnderstand") {
+		t.Error(s.body)
+	}
+}
+
 const rest = `{soap: {wsdl: ` + calculator + `, rest: {operations: {
   Divide: {method: GET, path: "/divide/{a}?by={b}", answer: result},
   Sum: {method: PUT, path: "/sums", body: item}}}}}`

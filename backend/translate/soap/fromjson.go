@@ -249,7 +249,7 @@ func fieldOf(c *call, key string) (*xsd.Field, bool) {
 func (f *FromJSON) envelope(c *call, t *thread, text []byte) ([]byte, error) {
 	w := &t.writer
 	if err := w.doc.parseJSON(text); err != nil {
-		return nil, fault(err.Error())
+		return nil, err
 	}
 	w.start(make([]byte, 0, len(f.frame.open)+len(text)*2+512), f.MessageBytes)
 	w.out = append(w.out, f.frame.open...)
@@ -455,6 +455,9 @@ func setBody(res *http.Response, status int, kind string, body []byte) {
 	}
 	if kind != "" {
 		h["Content-Type"] = []string{kind}
+	}
+	if status >= 400 {
+		h["Cache-Control"] = []string{"no-store"}
 	}
 	res.Trailer, res.ContentLength, res.Body = nil, int64(len(body)), io.NopCloser(bytes.NewReader(body))
 }

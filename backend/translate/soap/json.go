@@ -8,8 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how many values may stand inside each other, in JSON and in XML.
-const maxDepth = 96
+// Bounds of one message, in JSON and in XML.
+const (
+	maxDepth  = 96      // values inside each other
+	maxText   = 1 << 30 // bytes, whatever the route allows: places are counted in 32 bits
+	maxValues = 500_000 // of JSON
+)
 
 // jsonKind is the first byte of a value: { [ " t f n, and 0 for a number.
 type jsonKind byte
@@ -43,6 +47,9 @@ type jsonValue struct {
 // parseJSON indexes text. RFC 8259, strictly: encoding/json has checked it first, so what follows only walks.
 func (d *jsonText) parseJSON(text []byte) error {
 	d.text, d.values = text, d.values[:0]
+	if len(text) > maxText {
+		return errTooLarge
+	}
 	if !utf8.Valid(text) {
 		return errors.New("the text is not valid UTF-8")
 	}
@@ -71,6 +78,9 @@ func (d *jsonText) value(i, depth int) (int, error) {
 		return 0, fmt.Errorf("more than %d values inside each other", maxDepth)
 	}
 	at := len(d.values)
+	if at >= maxValues {
+		return 0, fmt.Errorf("more than %d values", maxValues)
+	}
 	kind := jsonKind(d.text[i])
 	if kind == '-' || kind >= '0' && kind <= '9' {
 		kind = jsonNumber

@@ -168,6 +168,9 @@ func (m *Mapping) request(x *exchange.Exchange, d *jsonText, text []byte) error 
 	out := x.Out
 	var query string
 	path, query, _ = strings.Cut(path, "?")
+	if path, err = exchange.CanonicalPath(path); err != nil {
+		return errors.New("a value cannot stand in the path")
+	}
 	var body []byte
 	switch bodiless := m.Method == http.MethodGet || m.Method == http.MethodDelete || m.Method == http.MethodHead; {
 	case m.Body == noBody:
