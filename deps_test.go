@@ -22,6 +22,7 @@ var allowed = map[string][]string{
 	"telemetry": {"failure"},
 	"config":    {"failure"},
 	"http1":     {"failure"},
+	"overload":  {"failure", "telemetry"},
 	"exchange":  {"failure", "telemetry"},
 	"document":  {}, // structured bodies: aggregates and transforms read the same
 	"template":  {"document", "exchange"},
@@ -36,12 +37,12 @@ var allowed = map[string][]string{
 
 	"upstream/...": {"upstream/...", "http1", "failure", "telemetry"},
 	"backend/...":  {"backend/...", "document", "template", "exchange", "upstream", "store", "failure", "telemetry"},
-	"snapshot":     {"route", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
+	"snapshot":     {"route", "overload", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
 	"proxy":        {"snapshot", "route", "filter", "backend", "backend/translate/grpcweb", "backend/translate/connect", "upstream", "exchange", "failure", "telemetry"},
 
 	"listen":              {"proxy", "listen/servertls", "snapshot", "http1", "exchange", "failure", "telemetry"},
 	"listen/servertls":    {"failure"},
-	"compile":             {"config", "snapshot", "route", "filter", "backend/...", "document", "upstream/...", "exchange", "store", "failure", "telemetry", "listen/servertls"},
+	"compile":             {"config", "snapshot", "overload", "route", "filter", "backend/...", "document", "upstream/...", "exchange", "store", "failure", "telemetry", "listen/servertls"},
 	"admin":               {"config", "compile", "snapshot", "route", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
 	"app":                 {"..."},
 	"cmd/...":             {"..."},

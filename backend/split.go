@@ -14,6 +14,8 @@ import (
 // With StickyBy the point is a hash of what the selector finds, so the same caller keeps its side, in every process and
 // after every restart. The first service grows from the right and the last from the left: moving weights from 95/5 to 90/10
 // moves the 5 % in between and nobody else.
+//
+// Before all that, the sides are asked in their order whether they want the request whatever the weights.
 type Split struct {
 	Sides    []Side
 	StickyBy *exchange.Selector // nil: each request by itself
@@ -22,13 +24,29 @@ type Split struct {
 // Side is one service of a split.
 type Side struct {
 	Service *Service
-	Weight  int // its share is Weight over the sum of all; 0 gets nothing
+	Weight  int    // its share is Weight over the sum of all; 0 gets nothing
+	When    []When // any of which is enough to get the request; none: only its share
 }
 
 func (*Split) Forwards() bool { return true }
 
 func (s *Split) Answer(ctx context.Context, x *exchange.Exchange) error {
+	if service := s.wanted(x); service != nil {
+		return service.Answer(ctx, x)
+	}
 	return s.pick(s.point(x)).Answer(ctx, x)
+}
+
+// wanted is the first side that wants the request, or nil.
+func (s *Split) wanted(x *exchange.Exchange) *Service {
+	for i := range s.Sides {
+		for _, when := range s.Sides[i].When {
+			if when.holds(x) {
+				return s.Sides[i].Service
+			}
+		}
+	}
+	return nil
 }
 
 // point is where a request lies, in units of 2^-64. A caller without the sticky key is placed at random.

@@ -114,3 +114,40 @@ func TestSplitSticksToItsKey(t *testing.T) {
 		t.Error("callers without the key all lie in one place")
 	}
 }
+
+// A side that wants a request gets it whatever the weights; of two that do, the first.
+func TestSplitIsOverridden(t *testing.T) {
+	is := func(selector, want string) Condition {
+		c := Condition{Fits: func(value string, found bool) bool { return found && value == want }}
+		if err := c.Selector.UnmarshalText([]byte(selector)); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	s := newSplit(1, 0, 0)
+	s.Sides[1].When = []When{{is("header:x-canary", "always"), is("cookie:who", "me")}, {is("consumer", "beta")}}
+	s.Sides[2].When = []When{{is("header:x-canary", "always")}}
+	for _, test := range []struct {
+		header http.Header
+		who    *exchange.Identity
+		want   int // -1: by weight
+	}{
+		{http.Header{}, nil, -1},
+		{http.Header{"X-Canary": {"always"}, "Cookie": {"who=me"}}, nil, 1},
+		{http.Header{"X-Canary": {"always"}}, nil, 2},
+		{http.Header{"Cookie": {"who=me"}}, nil, -1},
+		{http.Header{}, &exchange.Identity{Consumer: &exchange.Consumer{Name: "beta"}}, 1},
+		{http.Header{"X-Canary": {"never"}}, &exchange.Identity{Consumer: &exchange.Consumer{Name: "gamma"}}, -1},
+	} {
+		got := -1
+		service := s.wanted(&exchange.Exchange{In: &http.Request{Header: test.header}, Identity: test.who})
+		for i, side := range s.Sides {
+			if service == side.Service {
+				got = i
+			}
+		}
+		if got != test.want {
+			t.Errorf("%v, %v: side %d, want %d", test.header, test.who, got, test.want)
+		}
+	}
+}

@@ -49,6 +49,7 @@ func Compile(c *config.Config, found config.Diagnostics, o Options) (*snapshot.S
 	s.Consumers = k.consumers()
 	s.Services = k.services()
 	k.listeners(s)
+	k.overload(s)
 	k.routes(s)
 	s.Parts = k.parts
 	s.Config = k.redacted()

@@ -74,9 +74,10 @@ func (k *compiler) split(at string, c *config.Route) end {
 	var e end
 	total := 0
 	var shares []string
-	for _, side := range c.Split {
+	for i, side := range c.Split {
 		b := k.toService(side.Service, policy)
-		s.Sides = append(s.Sides, backend.Side{Service: b, Weight: side.Weight})
+		when := k.when(index(at+".split", i)+".when", side.When)
+		s.Sides = append(s.Sides, backend.Side{Service: b, Weight: side.Weight, When: when})
 		e.services = append(e.services, b.Upstream)
 		shares = append(shares, fmt.Sprintf("%s %d", side.Service, side.Weight))
 		total += side.Weight

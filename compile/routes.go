@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/filter"
+	"github.com/sluice-gateway/sluice/overload"
 	"github.com/sluice-gateway/sluice/route"
 	"github.com/sluice-gateway/sluice/snapshot"
 	"github.com/sluice-gateway/sluice/telemetry"
@@ -29,6 +30,7 @@ func (k *compiler) routes(s *snapshot.Snapshot) {
 	for i := range k.config.Routes {
 		c := &k.config.Routes[i]
 		r := k.routeParts(index("routes", i), c)
+		r.valve = k.valve(s, c)
 		for j, l := range s.Listeners {
 			if !standsOn(c, l.Name, len(s.Listeners)) {
 				continue
@@ -68,6 +70,7 @@ type routeParts struct {
 	config  *config.Route
 	filters level
 	end     end
+	valve   *overload.Valve
 	matches []match
 }
 
@@ -75,7 +78,7 @@ func (k *compiler) routeParts(at string, c *config.Route) routeParts {
 	r := routeParts{at: at, config: c}
 	r.matches = k.matches(at, c)
 	r.filters = k.level(at+".filters", "route/"+c.Name, c.Name, c.Filters)
-	r.end = k.translated(at, c, k.end(at, c, r.matches))
+	r.end = k.translated(at, c, k.mirrored(c, k.end(at, c, r.matches)))
 	return r
 }
 
@@ -99,6 +102,7 @@ func (k *compiler) route(r routeParts, l *snapshot.Listener, p *filter.Pipeline)
 		End:       r.end.words,
 		Services:  r.end.services,
 		BodyBytes: l.Limits.BodyBytes,
+		Valve:     r.valve,
 		Stats:     telemetry.NewRouteSeries(l.Name, r.config.Name).Expect(r.end.expected()),
 	}
 	if r.config.BodyBytes != nil {

@@ -50,6 +50,8 @@ func (c *Config) check(clean bool) []finding {
 		k.service(&c.Services[i], fmt.Sprintf("services[%d]", i))
 	}
 	k.fallbacks(c)
+	k.switches(c)
+	k.overload(c)
 	k.consumers(c)
 	k.admin(c.Admin)
 	k.names(c)
@@ -64,6 +66,7 @@ func (c *Config) normalize() {
 	if log := c.Telemetry.AccessLog; log != nil && log.To == "off" {
 		c.Telemetry.AccessLog = nil
 	}
+	c.turn()
 	if len(c.Listeners) != 1 {
 		return
 	}
@@ -204,6 +207,14 @@ func (k *checker) unusedServices(c *Config) {
 			for _, call := range r.Aggregate.Calls {
 				used[call.Service] = true
 			}
+		}
+		if r.Mirror != nil {
+			used[r.Mirror.Service] = true
+		}
+	}
+	for _, s := range c.Switches {
+		for _, name := range s.Services {
+			used[name] = true
 		}
 	}
 	for _, s := range c.Services {

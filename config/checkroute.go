@@ -62,6 +62,7 @@ func (k *checker) routeEnd(r *Route, path string) {
 	k.aggregate(r.Aggregate, path+".aggregate")
 	k.redirect(r.Redirect, path+".redirect")
 	k.translate(r, path+".translate")
+	k.mirror(r, path+".mirror")
 }
 
 func (k *checker) split(ends []SplitEnd, path string) {
@@ -72,6 +73,13 @@ func (k *checker) split(ends []SplitEnd, path string) {
 		k.reference(at, end.Service, k.serviceNames)
 		if seen[end.Service] && end.Service != "" {
 			k.errorAt(at, "add the weights", fmt.Sprintf("service `%s` stands in the split twice", clip(end.Service)))
+		}
+		for j, when := range end.When {
+			at := fmt.Sprintf("%s[%d].when[%d]", path, i, j)
+			k.values(at, when)
+			if len(when) == 0 && !k.faulty(at) {
+				k.errorAt(at, "write a selector and its value, `header:x-canary: always`, or remove it", "an empty `when` takes every request")
+			}
 		}
 		seen[end.Service] = true
 		sum += end.Weight

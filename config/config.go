@@ -42,8 +42,14 @@ type Config struct {
 	// requests. Empty: all are equally near.
 	Zone string `yaml:"zone"`
 
+	// Names for several services of which one is active.
+	Switches []Switch `yaml:"switches"`
+
 	// Named callers and their credentials.
 	Consumers []Consumer `yaml:"consumers"`
+
+	// When the gateway itself has too much to do. Absent: it never refuses for that.
+	Overload *Overload `yaml:"overload"`
 
 	// What the gateway says about itself.
 	Telemetry Telemetry `yaml:"telemetry"`

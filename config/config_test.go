@@ -114,7 +114,7 @@ func TestDefaults(t *testing.T) {
 			},
 		}},
 		Routes: []Route{{
-			Name: "r", Listeners: []string{"public"}, Service: "a", Timeout: 30 * time.Second,
+			Name: "r", Listeners: []string{"public"}, Service: "a", Criticality: "default", Timeout: 30 * time.Second,
 			Retry: &Retry{Attempts: 2, On: []RetryCondition{OnConnectFailure, OnReset}, BodyBytes: 64 << 10,
 				Backoff: Backoff{Base: 25 * time.Millisecond, Max: 250 * time.Millisecond}},
 		}},
@@ -163,17 +163,17 @@ func TestWholeLanguage(t *testing.T) {
 					Expression: `request.method == "GET"`,
 				}},
 				Priority: -5, Filters: []Filter{{Name: "keyAuth", Settings: settings("{}")}, {Name: "compress", Off: true}},
-				Service: "orders", BodyBytes: ptr(Size(0)), Timeout: 250 * time.Millisecond,
+				Service: "orders", BodyBytes: ptr(Size(0)), Criticality: "default", Timeout: 250 * time.Millisecond,
 				Retry: &Retry{Attempts: 3, On: []RetryCondition{OnTimeout, On5xx, "502", "grpc-unavailable"}, PerAttempt: 5 * time.Second,
 					Methods: []string{"POST"}, BodyBytes: 1 << 20, Backoff: Backoff{25 * time.Millisecond, time.Second}},
 			},
 			{
-				Name: "checkout", Listeners: []string{"public"}, StickyBy: "cookie:sid", Timeout: 30 * time.Second,
+				Name: "checkout", Listeners: []string{"public"}, StickyBy: "cookie:sid", Criticality: "default", Timeout: 30 * time.Second,
 				Match: []Match{{Path: &PathMatch{Pattern: "/checkout/*"}}, {Path: &PathMatch{Regex: `^/v\d+/`}}},
-				Split: []SplitEnd{{"orders", 95}, {"next", 1}},
+				Split: []SplitEnd{{Service: "orders", Weight: 95}, {Service: "next", Weight: 1}},
 			},
-			{Name: "health", Respond: &Respond{204, "ok\n", map[string]string{"x-a": "b"}}},
-			{Name: "old", Redirect: &Redirect{"https", "example.com", 8443, "/new/*", 301}},
+			{Name: "health", Criticality: "default", Respond: &Respond{204, "ok\n", map[string]string{"x-a": "b"}}},
+			{Name: "old", Criticality: "default", Redirect: &Redirect{"https", "example.com", 8443, "/new/*", 301}},
 		},
 		Services: []Service{
 			{

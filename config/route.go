@@ -8,8 +8,6 @@ import (
 // Route says which requests it takes and what becomes of them. It has exactly one end: service, split, aggregate, batch,
 // respond or redirect.
 type Route struct {
-	_ struct{} `yet:"mirror"`
-
 	// What metrics, logs and `sluice explain` call the route. Letters, digits, `.`, `_` and `-`, at most 64; unique.
 	Name string `yaml:"name" required:"true"`
 
@@ -49,6 +47,13 @@ type Route struct {
 	// End: take several requests in one, send each through the routes of the listener, answer with all their answers.
 	Batch *Batch `yaml:"batch"`
 
+	// With `service` or `split`, copies requests to another service.
+	Mirror *Mirror `yaml:"mirror"`
+
+	// How much its requests matter while the gateway itself is overloaded: `sheddable` ones are refused first, then
+	// `default`, `critical` never. Needs the top level's `overload`.
+	Criticality string `yaml:"criticality" default:"default" enum:"critical,default,sheddable"`
+
 	// End: answer from the configuration.
 	Respond *Respond `yaml:"respond"`
 
@@ -76,6 +81,11 @@ type SplitEnd struct {
 
 	// The share, relative to the sum of all weights; 0 gets nothing.
 	Weight int `yaml:"weight" default:"1" min:"0" max:"1000000"`
+
+	// Requests that come to this side whatever the weights: a mapping of selectors to conditions, all of which must hold
+	// (`header:x-canary: always`, `consumer: {prefix: beta-}`), or a list of such mappings, any of which is enough. The
+	// sides are asked in their order.
+	When []map[string]ValueMatch `yaml:"when" one:"true"`
 }
 
 // Match is a set of conditions on a request, all of which must hold.

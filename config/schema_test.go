@@ -123,7 +123,7 @@ func TestSchemaShape(t *testing.T) {
 	if err := json.Unmarshal(text, &schema); err != nil {
 		t.Fatal(err)
 	}
-	if len(schema.Properties) != 8 || schema.AdditionalProperties == nil || *schema.AdditionalProperties {
+	if len(schema.Properties) != 10 || schema.AdditionalProperties == nil || *schema.AdditionalProperties {
 		t.Errorf("top level: %v", schema)
 	}
 	for path, want := range map[string]any{
@@ -206,7 +206,7 @@ func TestReference(t *testing.T) {
 			t.Errorf("a row of %d bars: %s", cells, line)
 		}
 	}
-	for _, planned := range []string{"mirror", "http3"} {
+	for _, planned := range []string{"http3"} {
 		if strings.Contains(page, "`"+planned+"`") {
 			t.Errorf("%s is not built, but on the page", planned)
 		}

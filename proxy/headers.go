@@ -63,7 +63,7 @@ func fateOf(name string) fate {
 	switch name {
 	case "Content-Length", "Host", "Expect", "Http2-Settings": // settled on each connection by itself
 		return hop
-	case "Forwarded", "X-Real-Ip", "X-Request-Id", "X-Consumer-Name", "X-Consumer-Groups", "X-Attempt":
+	case "Forwarded", "X-Real-Ip", "X-Request-Id", "X-Consumer-Name", "X-Consumer-Groups", "X-Attempt", "X-Mirror":
 		return ours
 	case "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix":
 		return proxy

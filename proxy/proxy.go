@@ -87,6 +87,9 @@ func (l *life) answer(ctx context.Context) (answered int, err error) {
 	// 2. Match. A miss still passes the filters of the listener: an address that is refused learns nothing from a 404.
 	miss := l.match()
 	l.limitBody()
+	if err := l.shed(); err != nil {
+		return l.pipeline.Outermost(), err
+	}
 
 	// 3. Request filters, until one answers.
 	if answered, err = l.pipeline.Request(ctx, x); err != nil || x.Response != nil {
@@ -130,6 +133,14 @@ func (l *life) match() error {
 	default:
 		return &failure.Error{Source: failure.Client, Kind: failure.DestinationNotFound, Detail: "No route matches this request."}
 	}
+}
+
+// shed refuses a request while the gateway is overloaded and the route is one that can wait: before anything is done for it.
+func (l *life) shed() error {
+	if l.route == nil || l.route.Valve == nil {
+		return nil
+	}
+	return l.route.Valve.Refuses()
 }
 
 // respond makes the answer ready to be written: a failure is rendered, then the response filters run.

@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-gateway/sluice/backend"
 	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/filter"
+	"github.com/sluice-gateway/sluice/overload"
 	"github.com/sluice-gateway/sluice/route"
 	"github.com/sluice-gateway/sluice/telemetry"
 	"github.com/sluice-gateway/sluice/upstream"
@@ -22,7 +23,8 @@ type Snapshot struct {
 	Listeners []*Listener
 	Routes    []*Route // each once, in the order of the file
 	Services  map[string]*upstream.Service
-	Parts     []NamedPart // what else runs by itself
+	Parts     []NamedPart       // what else runs by itself
+	Overload  *overload.Monitor // nil: off
 	Consumers *exchange.Directory
 	AccessLog AccessLog
 	Admin     Admin
@@ -93,7 +95,8 @@ type Route struct {
 	Name      string
 	Pipeline  *filter.Pipeline
 	Backend   backend.Backend
-	BodyBytes int64 // 0: no limit
+	BodyBytes int64           // 0: no limit
+	Valve     *overload.Valve // nil: never refused for overload
 	Stats     *telemetry.RouteSeries
 
 	Listener string
@@ -164,6 +167,9 @@ func (s *Snapshot) Live() telemetry.Live {
 	}
 	for _, svc := range s.Services {
 		live.Services = append(live.Services, svc.Series())
+	}
+	if s.Overload != nil {
+		live.Overload = s.Overload.State()
 	}
 	return live
 }

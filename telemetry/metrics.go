@@ -9,6 +9,7 @@ package telemetry
 import (
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -21,6 +22,13 @@ type Live struct {
 	Routes    []*RouteSeries
 	Services  []*ServiceSeries
 	Revision  string // empty: none runs yet
+	Overload  *Overload
+}
+
+// Overload is how the gateway itself is doing.
+type Overload struct {
+	Pressure        float64       // 0: nothing is shed; 1: all that is sheddable; 2: the default too
+	SchedulingDelay time.Duration // that goroutines wait for a processor
 }
 
 // Metrics are the process's own counters and the way to everything that is live.
@@ -114,6 +122,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	out.rateLimits(&c.limits, live.Routes)
 	out.traffic(c.Metrics, live.Routes)
+	if o := live.Overload; o != nil {
+		out.gauge(overloadPressure, o.Pressure)
+		out.gauge(schedulingDelay, o.SchedulingDelay.Seconds())
+	}
 	out.counter(configReloads, &c.reloads.success, "success")
 	out.counter(configReloads, &c.reloads.failure, "failure")
 	out.events(c.Metrics.events)

@@ -78,6 +78,7 @@ func busyLive() Live {
 		Routes:    []*RouteSeries{r, NewRouteSeries("public", "idle"), nil},
 		Services:  []*ServiceSeries{s, NewServiceSeries("idle"), nil},
 		Revision:  "0123456789ab",
+		Overload:  &Overload{Pressure: 0.5, SchedulingDelay: 2 * time.Second},
 	}
 }
 
@@ -112,6 +113,7 @@ func TestEveryMetricIsShownWithItsLabels(t *testing.T) {
 		`sluice_endpoint_up{endpoint=10.0.0.1:8080,service=orders} 1`,
 		`sluice_endpoint_up{endpoint=10.0.0.2:8080,service=orders} 0`,
 		`sluice_expression_errors_total{listener=public,route=orders} 1`,
+		`sluice_overload_pressure{} 0.5`,
 		`sluice_panics_total{} 1`,
 		`sluice_ratelimit_total{outcome=allowed,route=orders} 2`,
 		`sluice_ratelimit_total{outcome=limited,route=orders} 1`,
@@ -120,6 +122,7 @@ func TestEveryMetricIsShownWithItsLabels(t *testing.T) {
 		`sluice_requests_total{code=200,listener=public,route=orders,service=orders} 2`,
 		`sluice_requests_total{code=429,listener=public,route=orders,service=} 1`,
 		`sluice_requests_total{code=other,listener=public,route=orders,service=orders} 1`,
+		`sluice_scheduling_delay_seconds{} 2`,
 		`sluice_upstream_attempts_total{outcome=connection_refused,service=orders} 1`,
 		`sluice_upstream_attempts_total{outcome=success,service=orders} 1`,
 		`sluice_upstream_duration_seconds{service=orders} 2`,

@@ -80,6 +80,12 @@ var (
 	shedTotal = prometheus.NewDesc("sluice_shed_total",
 		"Requests refused because the gateway itself is overloaded, by criticality of the route.",
 		[]string{"route", "criticality"}, nil)
+	overloadPressure = prometheus.NewDesc("sluice_overload_pressure",
+		"0: nothing is shed; up to 1 a growing share of the sheddable, up to 2 of the default requests too.",
+		nil, nil)
+	schedulingDelay = prometheus.NewDesc("sluice_scheduling_delay_seconds",
+		"How long goroutines that could run waited for a processor, 90th percentile of the last 100 ms.",
+		nil, nil)
 	mirrorTotal = prometheus.NewDesc("sluice_mirror_total",
 		"Copies of requests: answered, failed, dropped_full, dropped_body or dropped_incomplete.",
 		[]string{"route", "outcome"}, nil)
@@ -131,7 +137,7 @@ var (
 var descs = []*prometheus.Desc{
 	requestsTotal, requestDuration, expressionErrors, upstreamDuration, upstreamAttempts, retriesSuppressed, endpointUp, endpointOut,
 	healthChecks, healthTransitions, ejections, readmissions, breakerState, breakerTransitions, breakerRefused,
-	breakerFallbacks, hedges, overloaded, serviceInFlight, serviceLimit, discoveryTotal, discoveryEndpoints, discoveryLastGood, shedTotal, mirrorTotal, mirrorInFlight,
+	breakerFallbacks, hedges, overloaded, serviceInFlight, serviceLimit, discoveryTotal, discoveryEndpoints, discoveryLastGood, shedTotal, overloadPressure, schedulingDelay, mirrorTotal, mirrorInFlight,
 	throttleTotal, throttleWaiting, concurrencyInFlight, concurrencyWaiting,
 	concurrencyTotal, faultsTotal, eventsTotal, ratelimitTotal, connections, connectionsRejected, configReloads, configRevision, accessLogDropped, panics,
 }
