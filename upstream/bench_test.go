@@ -8,10 +8,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluice-gateway/sluice/failure"
 	"github.com/sluice-gateway/sluice/http1"
 	"github.com/sluice-gateway/sluice/telemetry"
+	"github.com/sluice-gateway/sluice/upstream/balance"
 )
 
 // BenchmarkDo is a request's whole way between the two halves of the engine, with nothing of a gateway in between but
@@ -131,4 +133,26 @@ func pair(b *testing.B) (near, far net.Conn) {
 		b.Fatal(err)
 	}
 	return near, far
+}
+
+// BenchmarkPick is the whole choice among 100 endpoints, of which some take no requests, and its end.
+func BenchmarkPick(b *testing.B) {
+	for _, policy := range balance.Policies {
+		b.Run(policy, func(b *testing.B) {
+			spec := Spec{Name: "bench", Balance: Balance{Policy: policy}, SlowStart: time.Minute}
+			for i := range 100 {
+				u := &url.URL{Scheme: "http", Host: fmt.Sprintf("10.0.0.%d:80", i)}
+				spec.Endpoints = append(spec.Endpoints, EndpointSpec{URL: u, Weight: 1 + i%3})
+			}
+			m := New(spec, nil).membership.Load()
+			for i := range 10 {
+				m.members[i*7].TakeOut(Ejected)
+			}
+			ask := balance.Ask{Key: "customer-42", Now: time.Now()}
+			b.ReportAllocs()
+			for b.Loop() {
+				m.done(m.pick(ask))
+			}
+		})
+	}
 }

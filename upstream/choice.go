@@ -51,24 +51,24 @@ func (m *membership) lasts(c *choice, now time.Time) bool {
 	return c.version == m.lineage.version.Load() && (c.until.IsZero() || now.Before(c.until))
 }
 
-// choose makes the choice anew. While one request does, the others use the one before.
+// choose makes the choice anew. While one request does, the others use the one before, if that has anybody to choose. Should
+// the reasons change meanwhile, the next request makes another.
 func (m *membership) choose(before *choice, now time.Time) *choice {
-	if before == nil {
+	if before == nil || before.takers == 0 {
 		m.mu.Lock()
 	} else if !m.mu.TryLock() {
 		return before
 	}
 	defer m.mu.Unlock()
-	for {
-		if c := m.chosen.Load(); c != nil && m.lasts(c, now) {
-			return c
-		}
-		version := m.lineage.version.Load()
-		c := m.newChoice(now)
-		c.version = version
-		m.tell(c.panicking)
-		m.chosen.Store(c)
+	if c := m.chosen.Load(); c != nil && m.lasts(c, now) {
+		return c
 	}
+	version := m.lineage.version.Load()
+	c := m.newChoice(now)
+	c.version = version
+	m.tell(c.panicking)
+	m.chosen.Store(c)
+	return c
 }
 
 func (m *membership) newChoice(now time.Time) *choice {

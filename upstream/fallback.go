@@ -74,7 +74,12 @@ func (s *Service) fallBack(ctx context.Context, call *Call, key string, why erro
 	switch {
 	case s.other != nil:
 		s.spec.Series.FellBack(telemetry.FallbackService)
-		res, err := s.other.Do(ctx, call)
+		elsewhere := *call
+		if s.spec.Balance.Policy == "sticky" {
+			elsewhere.HashKey = "" // a token says nothing there
+		}
+		res, err := s.other.Do(ctx, &elsewhere)
+		call.Attempts = elsewhere.Attempts // and no Token: the client comes back to this service
 		return res, true, err
 	case f.Status != 0:
 		s.spec.Series.FellBack(telemetry.FallbackAnswer)

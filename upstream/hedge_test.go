@@ -145,12 +145,14 @@ func TestAClientThatGoesAwayEndsTheRace(t *testing.T) {
 	a, b := newScript(t, silentStep), newScript(t, silentStep)
 	svc := start(t, spec(t, a.url, b.url), nil)
 	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan error, 1)
 	go func() {
-		eventually(t, "both are asked", func() bool { return len(a.requests())+len(b.requests()) == 2 })
-		cancel()
+		_, err := svc.Do(ctx, &Call{Request: out("GET", nil, 0), Policy: hedged(1, soon)})
+		over <- err
 	}()
-	call := &Call{Request: out("GET", nil, 0), Policy: hedged(1, soon)}
-	if _, err := svc.Do(ctx, call); failure.From(err).Kind != failure.ClientGone {
+	eventually(t, "both are asked", func() bool { return len(a.requests())+len(b.requests()) == 2 })
+	cancel()
+	if err := <-over; failure.From(err).Kind != failure.ClientGone {
 		t.Error(err)
 	}
 	if svc.Endpoints()[0].InFlight()+svc.Endpoints()[1].InFlight() != 0 {
@@ -244,17 +246,14 @@ func (f *failing) Read([]byte) (int, error) { return 0, f.err }
 
 // What one hedge costs and does, as the metrics tell it.
 func TestHedgesAreCounted(t *testing.T) {
-	first, other := newScript(t, silentStep), newScript(t, "200")
+	first, other := newScript(t, silentStep, "slow"), newScript(t, "200")
 	s := spec(t, first.url, other.url)
 	svc := start(t, s, nil)
-	call := &Call{Request: out("GET", nil, 0), Policy: hedged(1, soon)}
-	read(t, mustDo(t, svc, call))
+	read(t, mustDo(t, svc, &Call{Request: out("GET", nil, 0), Policy: hedged(1, soon)}))
 	svc.lineage.balance = balance.Shared{}
 	s.RetryBudget = RetryBudget{}
 	none := start(t, s, svc)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*soon)
-	defer cancel()
-	none.Do(ctx, &Call{Request: out("GET", nil, 0), Policy: hedged(1, soon)})
+	read(t, mustDo(t, none, &Call{Request: out("GET", nil, 0), Policy: hedged(1, soon)}))
 	metrics := telemetry.NewMetrics(func() telemetry.Live { return telemetry.Live{Services: []*telemetry.ServiceSeries{s.Series}} })
 	page := httptest.NewRecorder()
 	metrics.Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
@@ -263,5 +262,22 @@ func TestHedgesAreCounted(t *testing.T) {
 		if !strings.Contains(text, `sluice_hedges_total{`+want+`,service="orders"} 1`) {
 			t.Errorf("%s is not counted once:\n%s", want, text)
 		}
+	}
+}
+
+// A client whose service falls back to another keeps its token: it comes back.
+func TestAFallbackKeepsTheToken(t *testing.T) {
+	other := spec(t, newScript(t, "200").url)
+	other.Balance.Policy = "sticky"
+	s := spec(t, "http://127.0.0.1:9")
+	s.Balance.Policy, s.Fallback = "sticky", &Fallback{Service: "other"}
+	svc := start(t, s, nil)
+	svc.FallBackTo(start(t, other, nil))
+	svc.Endpoints()[0].TakeOut(BreakerOpen)
+	call := get()
+	call.HashKey = svc.membership.Load().set.Token(0)
+	read(t, mustDo(t, svc, call))
+	if call.Token != "" || len(call.Attempts) != 1 {
+		t.Errorf("token %q, %+v", call.Token, call.Attempts)
 	}
 }

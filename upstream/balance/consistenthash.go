@@ -10,8 +10,8 @@ import (
 // consistentHash sends equal keys to the same candidate: the one that has the key's slot in the table. A key has more than
 // one slot, in an order of its own. The next is used while the candidate of the one before takes no requests, was tried,
 // or is full: no candidate has more than 1.25 times its share of all requests in flight, rounded up (Mirrokni and others,
-// "Consistent Hashing with Bounded Loads"). So a popular key cannot drown one endpoint, and what overflows goes to the
-// same second place every time.
+// "Consistent Hashing with Bounded Loads"). All in flight count, those at candidates that take no more included. So a
+// popular key cannot drown one endpoint, and what overflows goes to the same second place every time.
 //
 // A request without the key is sent to anyone, at random by weight.
 type consistentHash struct {

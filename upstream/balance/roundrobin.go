@@ -21,7 +21,7 @@ type roundRobin struct {
 
 const (
 	maxSequence = 8192    // turns, of four bytes each
-	maxPlayed   = 1 << 20 // turns times candidates: about a millisecond
+	maxPlayed   = 1 << 18 // turns times candidates: some tenths of a millisecond
 )
 
 func newRoundRobin(l line, shared *Shared) *roundRobin {
