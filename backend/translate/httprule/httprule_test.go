@@ -90,7 +90,7 @@ func TestFind(t *testing.T) {
 	r := router(t,
 		"GET /", "GET /v1/orders", "POST /v1/orders", "GET /v1/orders/{id}", "POST /v1/orders/{id}:cancel", "GET /v1/orders/{id}/items/{item}",
 		"GET /v1/{name=shelves/*/books/*}", "PATCH /v1/{book.name=shelves/*/books/*}", "GET /v1/orders/mine", "GET /files/{path=**}",
-		"GET /any/{one=*}", "* /all/*", "GET /v1/{other}/special", "DELETE /v1/orders/mine", "GET /deep/{a=**}:verb", "GET /a%2Fb/x", "POST /:root",
+		"GET /any/{one=*}", "* /all/*", "GET /v1/{other}/special", "DELETE /v1/orders/mine", "GET /deep/{a=**}:verb", "GET /a%2Fb/x", "POST /:root", "PUT /v1/orders/{id}:a:b",
 	)
 	for request, want := range map[string]string{
 		"GET /":                             "GET /",
@@ -105,6 +105,8 @@ func TestFind(t *testing.T) {
 		"GET /v1/orders/a:b":                "GET /v1/orders/{id} a:b",
 		"POST /v1/orders/7:cancel":          "POST /v1/orders/{id}:cancel 7",
 		"POST /v1/orders/a:b:cancel":        "POST /v1/orders/{id}:cancel a:b",
+		"PUT /v1/orders/7:a:b":              "PUT /v1/orders/{id}:a:b 7",
+		"PUT /v1/orders/7:x:a:b":            "PUT /v1/orders/{id}:a:b 7:x",
 		"POST /v1/orders/7%3Acancel":        "allow GET",
 		"GET /v1/orders/7:cancel":           "GET /v1/orders/{id} 7:cancel",
 		"GET /v1/orders/7/items/8":          "GET /v1/orders/{id}/items/{item} 7 8",

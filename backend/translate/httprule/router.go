@@ -10,7 +10,8 @@ import (
 // one. It walks back where a better beginning had no end. Each node of the tree is at one depth, so a search visits no
 // more nodes than there are.
 type Router[T any] struct {
-	root node[T]
+	root   node[T]
+	colons int // the most that a verb has inside
 }
 
 type node[T any] struct {
@@ -55,6 +56,7 @@ func (r *Router[T]) Add(method string, t *Template, value T) error {
 		}
 	}
 	n.ends = append(n.ends, end[T]{method, t.Verb, t, value})
+	r.colons = max(r.colons, strings.Count(t.Verb, ":"))
 	return nil
 }
 
@@ -95,10 +97,24 @@ func (r *Router[T]) Find(m *Match[T], method, path string) bool {
 		}
 		m.ends = append(m.ends, len(path))
 	}
-	if colon := strings.LastIndexByte(path, ':'); colon > strings.LastIndexByte(path, '/') {
+	last := strings.LastIndexByte(path, '/')
+	colon, tries := strings.LastIndexByte(path, ':'), r.colons
+	for ; tries > 0 && colon > last; tries-- { // a verb that has colons itself is longer, and goes first
+		next := strings.LastIndexByte(path[:colon], ':')
+		if next <= last {
+			break
+		}
+		colon = next
+	}
+	for colon > last {
 		if verb, ok := unescape(path[colon+1:], false); ok && verb != "" && r.find(m, method, verb, colon) {
 			return true
 		}
+		next := strings.IndexByte(path[colon+1:], ':')
+		if next < 0 {
+			break
+		}
+		colon += 1 + next
 	}
 	return r.find(m, method, "", len(path))
 }

@@ -87,7 +87,7 @@ func (f *field) fromText() bool {
 	case timestamp, duration, fieldMask, wrapper, structure, value, list:
 		return true
 	}
-	return false
+	return f.message.form == object && len(f.message.fields) == 0 // no text at all stands for a message of nothing
 }
 
 // AppendText appends the field with the value that a text means.
@@ -147,6 +147,10 @@ func (f *field) appendText(to []byte, text string) (_ []byte, err error) {
 		to, err = d.duration(to, text)
 	case fieldMask:
 		to, err = maskText(to, text)
+	case object:
+		if text != "" {
+			err = d.mismatch(f, []byte(text))
+		}
 	default:
 		d.in, d.codecs = []byte(text), c.codecs
 		if to, err = d.message(to, c); err == nil {

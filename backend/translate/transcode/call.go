@@ -78,13 +78,12 @@ func (c *call) answer(ctx context.Context, a *api, next backend.Backend) (handed
 	if err := next.Answer(ctx, c.x); err != nil {
 		return false, sent.blame(err)
 	}
-	c.response = c.x.Response
+	c.response, c.x.Response = c.x.Response, nil
 	handed, err = c.receive(limit, sent)
 	if !handed {
 		c.response.Body.Close()
 	}
 	if err != nil {
-		c.x.Response = nil
 		return handed, sent.blame(err)
 	}
 	return handed, nil

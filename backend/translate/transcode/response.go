@@ -15,7 +15,8 @@ import (
 	"github.com/sluice-gateway/sluice/failure"
 )
 
-// receive makes the service's answer the client's.
+// receive makes the service's answer the client's. That is another Response: the transport sets the trailers of its own
+// when they come.
 func (c *call) receive(limit time.Duration, sent sending) (handed bool, err error) {
 	r := c.response
 	if status, only := grpc.StatusOf(r.Header); only {
@@ -134,12 +135,9 @@ func (c *call) deliver(message []byte) (handed bool, err error) {
 // reply makes c.out the answer's body; the call is given back when that is closed.
 func (c *call) reply(status int, contentType []string) {
 	c.response.Body.Close()
-	r := c.response
-	r.StatusCode, r.Status = status, ""
-	r.Header["Content-Type"] = contentType
-	r.ContentLength = int64(len(c.out))
-	r.Trailer = nil
-	r.Body = &replyBody{call: c, rest: c.out}
+	h := c.response.Header
+	h["Content-Type"] = contentType
+	c.x.Response = &http.Response{StatusCode: status, Header: h, ContentLength: int64(len(c.out)), Body: &replyBody{call: c, rest: c.out}}
 }
 
 type replyBody struct {
@@ -219,14 +217,16 @@ func fieldValue(s string) string {
 // refuse makes a status the answer: google.rpc.Status in JSON.
 func (c *call) refuse(s grpc.Status) {
 	body := appendStatus(nil, c.op.input.Codecs(), s)
-	r := c.response
-	r.Body.Close()
-	r.StatusCode, r.Status = s.Code.HTTP(), ""
-	r.Header["Content-Type"] = mediaJSON
-	r.ContentLength = int64(len(body))
-	r.Trailer = nil
-	r.Body = newBytesBody(body)
+	h := c.response.Header
+	c.response.Body.Close()
+	h["Content-Type"] = mediaJSON
+	if s.Code == grpc.Unauthenticated && h["Www-Authenticate"] == nil { // which a 401 must have (RFC 9110 section 15.5.2)
+		h["Www-Authenticate"] = bearer
+	}
+	c.x.Response = &http.Response{StatusCode: s.Code.HTTP(), Header: h, ContentLength: int64(len(body)), Body: newBytesBody(body)}
 }
+
+var bearer = []string{"Bearer"} // what gRPC services ask for, as a rule
 
 // setFields takes out of the answer's header what is gRPC's own, and puts the trailing metadata, as far as it is known by
 // now, into fields that begin with Grpc-Trailer-, as grpc-gateway does.

@@ -20,8 +20,9 @@ const (
 
 // stream makes the service's stream the answer. ended: there is nothing in it.
 func (c *call) stream(sent sending, ended bool) (handed bool, err error) {
-	s := &streamBody{call: c, form: c.formOf(), sent: sent, ended: ended, from: c.response.Body}
-	r := c.response
+	from := c.response
+	s := &streamBody{call: c, form: c.formOf(), sent: sent, ended: ended, from: from}
+	r := &http.Response{StatusCode: http.StatusOK, Header: from.Header, ContentLength: -1, Body: s}
 	contentType := mediaNDJSON
 	switch s.form {
 	case events:
@@ -36,9 +37,6 @@ func (c *call) stream(sent sending, ended bool) (handed bool, err error) {
 		}
 	}
 	r.Header["Content-Type"] = contentType
-	r.ContentLength = -1
-	s.trailer = r.Trailer
-	r.Trailer = nil
 	if te := c.x.In.Header["Te"]; len(te) > 0 && strings.Contains(strings.ToLower(te[0]), "trailers") {
 		r.Trailer = make(http.Header)
 		s.told = r.Trailer
@@ -46,7 +44,7 @@ func (c *call) stream(sent sending, ended bool) (handed bool, err error) {
 	if s.ended {
 		s.tellTrailers()
 	}
-	r.Body = s
+	c.x.Response = r
 	return true, nil
 }
 
@@ -64,15 +62,14 @@ func (c *call) formOf() form {
 
 // streamBody reads frames and is read as text.
 type streamBody struct {
-	call    *call
-	form    form
-	sent    sending
-	from    io.ReadCloser
-	trailer http.Header // of the service, filled when its stream has ended
-	told    http.Header // for the client; nil: it does not want any
-	rest    []byte      // of what has been told, not read yet
-	ended   bool
-	err     error
+	call  *call
+	form  form
+	sent  sending
+	from  *http.Response // of the service, whose trailers come when its stream has ended
+	told  http.Header    // trailers for the client; nil: it does not want any
+	rest  []byte         // of what has been told, not read yet
+	ended bool
+	err   error
 }
 
 // Read implements io.Reader.
@@ -141,7 +138,7 @@ func (s *streamBody) tell(message []byte) error {
 
 // end tells the status that the service's stream has ended with.
 func (s *streamBody) end() {
-	status, found := grpc.StatusOf(s.trailer)
+	status, found := grpc.StatusOf(s.from.Trailer)
 	if !found {
 		s.err = &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseIncomplete, Detail: "The service's stream ended without a status."}
 		return
@@ -153,7 +150,7 @@ func (s *streamBody) end() {
 }
 
 func (s *streamBody) tellTrailers() {
-	for name, values := range s.trailer {
+	for name, values := range s.from.Trailer {
 		if s.told != nil && !grpc.IsStatusField(name) {
 			s.told["Grpc-Trailer-"+name] = values
 		}
@@ -213,7 +210,7 @@ func (s *streamBody) Close() error {
 		return nil
 	}
 	s.call, s.rest, s.ended = nil, nil, true
-	err := s.from.Close()
+	err := s.from.Body.Close()
 	c.release()
 	return err
 }

@@ -83,8 +83,24 @@ func (s *service) Answer(_ context.Context, x *exchange.Exchange) error {
 	if code == 0 {
 		code = 200
 	}
-	x.Response = &http.Response{StatusCode: code, Header: s.head.Clone(), Body: s.body(), Trailer: s.trail, ContentLength: -1}
+	x.Response = &http.Response{StatusCode: code, Header: s.head.Clone(), ContentLength: -1}
+	x.Response.Body = &untilEnd{s.body(), x.Response, s.trail}
 	return nil
+}
+
+// untilEnd sets the trailers of an answer when its body has ended, as x/net/http2 does.
+type untilEnd struct {
+	io.ReadCloser
+	of    *http.Response
+	trail http.Header
+}
+
+func (b *untilEnd) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.of.Trailer = b.trail
+	}
+	return n, err
 }
 
 func newService(t testing.TB) *service {
