@@ -76,7 +76,7 @@ func (c *call) answer(ctx context.Context, a *api, next backend.Backend) (handed
 		return false, err
 	}
 	if err := next.Answer(ctx, c.x); err != nil {
-		return false, sent.blame(err)
+		return false, sent.blame(c.late(limit, err))
 	}
 	c.response, c.x.Response = c.x.Response, nil
 	handed, err = c.receive(limit, sent)
@@ -107,6 +107,16 @@ func (c *call) deadline() (time.Duration, error) {
 		h["Grpc-Timeout"] = []string{c.translator.timeout}
 	}
 	return limit, nil
+}
+
+// late tells a call that ended at its deadline as one that took too long: a service that knows the deadline gives up by
+// itself, and resets the stream.
+func (c *call) late(limit time.Duration, err error) error {
+	f := failure.From(err)
+	if f.Kind != failure.ConnectionTerminated || limit == 0 || time.Since(c.x.Start) < limit {
+		return err
+	}
+	return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseTimeout, Detail: "The service did not answer in time.", Err: err}
 }
 
 // sending is what goes to the service: one message, or a stream.
