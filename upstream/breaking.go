@@ -49,8 +49,8 @@ func (b *breaking) Admit(context.Context, *Call, time.Time) (Ticket, error) {
 	return 0, brokenOff(retry)
 }
 
-// Again is for whoever wants to try once more what has just opened the breaker.
-func (b *breaking) Again() bool { return b.breaker.State(time.Now()) != breaker.Open }
+// Again is for whoever wants to try once more what has just opened the breaker, and for a probe, which is sent once.
+func (b *breaking) Again() bool { return b.breaker.Closed() }
 
 // Answered judges the probes. Of other calls the attempts have been counted, one by one.
 func (b *breaking) Answered(t Ticket, o Outcome) {
