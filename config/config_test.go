@@ -486,3 +486,20 @@ func TestWindowsLineEnds(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 }
+
+func TestTooManyEndpoints(t *testing.T) {
+	for n, want := range map[int]string{maxEndpoints: "", maxEndpoints + 1: "10001 endpoints, at most 10000 are possible"} {
+		var b strings.Builder
+		b.WriteString("listeners: [{name: public, address: \":1\"}]\nroutes: [{name: r, service: s}]\nservices:\n  - name: s\n    endpoints:\n")
+		for i := range n {
+			fmt.Fprintf(&b, "      - {url: \"http://10.0.%d.%d\"}\n", i/250, i%250)
+		}
+		_, found := Parse([]File{{Name: "f.yaml", Data: []byte(b.String())}}, Options{})
+		switch {
+		case want == "" && len(found) > 0:
+			t.Errorf("%d endpoints: %v", n, found[0])
+		case want != "" && (len(found) != 1 || found[0].Message != want):
+			t.Errorf("%d endpoints: %v", n, found)
+		}
+	}
+}

@@ -56,9 +56,10 @@ func (l *loop) collect() bool {
 type race struct {
 	*loop
 	ctx      context.Context
+	after    time.Duration
 	running  []*attempt // at most two
 	finished chan finish
-	due      *time.Timer // of the hedge
+	due      *time.Timer // of the hedge: counted from the begin of what is hedged
 }
 
 // finish is what came of an attempt.
@@ -72,7 +73,7 @@ type finish struct {
 // race is Do's loop with a hedge. A failure, or an answer that the policy would have bettered, counts for nothing while
 // the other attempt runs; the last of them is judged as usual.
 func (l *loop) race(ctx context.Context, after time.Duration) (*http.Response, error) {
-	r := &race{loop: l, ctx: ctx, finished: make(chan finish, 2), due: time.NewTimer(after)}
+	r := &race{loop: l, ctx: ctx, after: after, finished: make(chan finish, 2), due: time.NewTimer(after)}
 	l.racing = true
 	defer r.end()
 	if err := r.launch(false); err != nil {
@@ -116,6 +117,9 @@ func (r *race) launch(elsewhere bool) error {
 	}
 	ctx, cancel := context.WithCancel(r.ctx)
 	a.cancel, a.hedge = cancel, elsewhere
+	if !elsewhere {
+		r.due.Reset(r.after)
+	}
 	r.running = append(r.running, a)
 	go func() {
 		f := finish{attempt: a}
