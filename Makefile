@@ -69,6 +69,10 @@ conformance: ## gRPC interoperability, Connect's suite, a browser and h2spec, ag
 	cd test/interop && go test -v -count=1 -timeout 10m ./...
 	cd test/connect && go test -v -count=1 -timeout 60m ./...
 
+.PHONY: proof
+proof: ## the scenarios of failing services against real processes, measured and asserted; some minutes, quiet machine
+	SLUICE_PROOF=1 go test -v -count=1 -timeout 10m ./test/resilience
+
 .PHONY: generate
 generate: ## configuration reference and schema comments, from the Go types
 	go generate ./...
