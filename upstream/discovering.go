@@ -86,7 +86,9 @@ func (d *discovering) Members([]Member) {}
 func (d *discovering) Stop(next *Service) {
 	d.watcher.Stop()
 	d.resync.Wait()
-	if next.discovering() == nil {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.service != nil && next.discovering() == nil {
 		d.service.spec.Series.SetDiscovery(nil)
 	}
 }
