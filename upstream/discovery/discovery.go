@@ -13,7 +13,7 @@
 //     that was taken away and is still routed to.
 //   - A failure leaves the last good set in force, for as long as it takes, and is told: in State, to Told, and so in the
 //     log, the metrics, the events and the admin API. Asking goes on after a pause that doubles from 1 s to 30 s, of
-//     which a random half is left out so that many gateways do not ask in step.
+//     which up to half, at random, is left out so that many gateways do not ask in step.
 package discovery
 
 import (
@@ -41,7 +41,8 @@ const (
 // Source is somebody who knows where a service runs. A Watcher calls Find from one goroutine, again and again.
 type Source interface {
 	// Find gives the endpoints as they are now. The first call answers as soon as it can. A later one may wait until
-	// there is something new, or ctx ends. After an error the next call answers as soon as it can, like the first.
+	// there is something new, or ctx ends. After an error the next call answers as soon as it can, like the first, unless
+	// the answer beside it says Waits.
 	Find(ctx context.Context) (Answer, error)
 	// String names the source in messages: what is asked and where, without a secret.
 	String() string
@@ -52,6 +53,7 @@ type Answer struct {
 	Endpoints []Endpoint
 	Unchanged bool          // as in the answer before; Endpoints is not looked at
 	After     time.Duration // the next Find is not called before; a little random time is added
+	Waits     bool          // the next Find waits for news by itself, after an error too, so it needs no pause before
 }
 
 // Endpoint is one place where the service runs.

@@ -147,11 +147,17 @@ func (w *Watcher) take(answer Answer, err error) time.Duration {
 	wait := max(answer.After+spread(answer.After), pace)
 	if err != nil {
 		w.failed(err)
+		if answer.Waits {
+			return wait
+		}
 		return backoff(w.State().Failures)
 	}
 	set, duplicates, err := w.judge(answer)
 	if w.refused = err; err != nil {
 		w.failed(err)
+		if answer.Waits {
+			return wait
+		}
 		return max(wait, backoffBase)
 	}
 	w.succeeded(set, duplicates)

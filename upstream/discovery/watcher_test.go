@@ -214,6 +214,20 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
+// A source that waits by itself is not kept waiting for the end of a pause, whatever it said.
+func TestASourceThatWaitsNeedsNoPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failed := func() (Answer, error) { return Answer{Waits: true}, errors.New("no such file") }
+		empty := func() (Answer, error) { return Answer{Waits: true}, nil }
+		w := watch(t, false, failed, failed, failed, empty, empty, failed)
+		for i := 1; i < len(w.source.asked); i++ {
+			if d := w.source.asked[i].Sub(w.source.asked[i-1]); d != pace {
+				t.Errorf("question %d came after %v, want %v", i, d, pace)
+			}
+		}
+	})
+}
+
 // A source that says "at once" again and again is not asked in a tight loop.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -33,6 +33,9 @@ const (
 	SRV  = "SRV"
 )
 
+// maxLookup bounds the time of all questions together.
+const maxLookup = 30 * time.Second
+
 // maxTargets bounds the targets of SRV records that are resolved, each by up to two further questions.
 const maxTargets = 256
 
@@ -75,6 +78,8 @@ func (s *Source) String() string {
 
 // Find implements discovery.Source.
 func (s *Source) Find(ctx context.Context) (discovery.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxLookup)
+	defer cancel()
 	found := lookup{resolver: s.resolver, ttl: math.MaxUint32}
 	var endpoints []discovery.Endpoint
 	var err error

@@ -33,8 +33,14 @@ const (
 type Source struct {
 	path, scheme string
 	poll         time.Duration
-	seen         [sha256.Size]byte
-	known        bool // seen holds the sum of the contents that were answered last
+	told         bool
+	seen         look // what was told last
+}
+
+// look is what a look at the file gave: the sum of its contents, or why it could not be read.
+type look struct {
+	sum    [sha256.Size]byte
+	failed string
 }
 
 var _ discovery.Source = (*Source)(nil)
@@ -45,60 +51,66 @@ func New(path, scheme string) *Source { return &Source{path: path, scheme: schem
 // String is how messages call the source.
 func (s *Source) String() string { return "file " + s.path }
 
-// Find implements discovery.Source.
+// Find implements discovery.Source. Garbage and a missing file are told once, and then it waits for a change as well.
 func (s *Source) Find(ctx context.Context) (discovery.Answer, error) {
-	if !s.known {
-		return s.load()
+	if !s.told {
+		_, answer, err := s.look()
+		return answer, err
 	}
-	changes, stop := watch(s.path)
-	defer stop()
+	w := watch(s.path)
+	defer w.close()
 	ticker := time.NewTicker(s.poll)
 	defer ticker.Stop()
 	for { // the file may have changed before it was watched, so it is looked at first
-		if sum, _, err := s.read(); err != nil || sum != s.seen {
-			return s.load()
+		if changed, answer, err := s.look(); changed {
+			return answer, err
 		}
 		select {
 		case <-ctx.Done():
 			return discovery.Answer{}, ctx.Err()
-		case <-changes:
-			quiet(ctx, changes)
+		case <-w.events:
+			quiet(ctx, w)
+		case <-w.failures: // an overflow: something may have been missed
 		case <-ticker.C:
 		}
 	}
 }
 
-// load reads the file. After a failure the file is read again as soon as it is asked for.
-func (s *Source) load() (discovery.Answer, error) {
-	s.known = false
-	sum, data, err := s.read()
+// look reads the file and says whether it is another one than was told of.
+func (s *Source) look() (changed bool, answer discovery.Answer, err error) {
+	data, err := s.read()
+	now := look{sum: sha256.Sum256(data)}
 	if err != nil {
-		return discovery.Answer{}, plain(err)
+		err = plain(err)
+		now = look{failed: err.Error()}
 	}
-	endpoints, err := discovery.Parse(data, s.scheme)
-	if err != nil {
-		return discovery.Answer{}, err
+	changed = !s.told || now != s.seen
+	if !changed {
+		return false, discovery.Answer{}, nil
 	}
-	s.seen, s.known = sum, true
-	return discovery.Answer{Endpoints: endpoints}, nil
+	s.told, s.seen = true, now
+	answer.Waits = true
+	if err == nil {
+		answer.Endpoints, err = discovery.Parse(data, s.scheme)
+	}
+	return true, answer, err
 }
 
 // read reads no more than a document may have, and a byte by which Parse knows that there is more.
-func (s *Source) read() (sum [sha256.Size]byte, data []byte, err error) {
+func (s *Source) read() ([]byte, error) {
 	info, err := os.Stat(s.path) // first: to open a pipe is to wait for its writer
 	if err != nil {
-		return sum, nil, err
+		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return sum, nil, errors.New("this is no regular file")
+		return nil, errors.New("this is no regular file")
 	}
 	f, err := os.Open(s.path)
 	if err != nil {
-		return sum, nil, err
+		return nil, err
 	}
 	defer f.Close()
-	data, err = io.ReadAll(io.LimitReader(f, discovery.MaxDocument+1))
-	return sha256.Sum256(data), data, err
+	return io.ReadAll(io.LimitReader(f, discovery.MaxDocument+1))
 }
 
 // plain says what went wrong without repeating the path, which is the source's name.
@@ -109,25 +121,33 @@ func plain(err error) error {
 	return fmt.Errorf("the file cannot be read: %w", err)
 }
 
-// watch tells of whatever happens in the directory of the file, and in that of the file it is a link to.
-func watch(path string) (changes <-chan fsnotify.Event, stop func()) {
+// watcher tells of whatever happens in the directory of the file, and in that of the file it is a link to.
+type watcher struct {
+	events   <-chan fsnotify.Event
+	failures <-chan error
+	close    func() error
+}
+
+// watch begins to. What cannot be watched is looked at now and then.
+func watch(path string) watcher {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
-		return nil, func() {}
+		return watcher{close: func() error { return nil }}
 	}
-	_ = w.Add(filepath.Dir(path)) // what cannot be watched is looked at now and then
+	_ = w.Add(filepath.Dir(path))
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		_ = w.Add(filepath.Dir(target))
 	}
-	return w.Events, func() { w.Close() }
+	return watcher{w.Events, w.Errors, w.Close}
 }
 
 // quiet waits until there are no more events, but not for ever.
-func quiet(ctx context.Context, changes <-chan fsnotify.Event) {
+func quiet(ctx context.Context, w watcher) {
 	over := time.After(most)
 	for {
 		select {
-		case <-changes:
+		case <-w.events:
+		case <-w.failures:
 		case <-time.After(settle):
 			return
 		case <-over:

@@ -168,6 +168,27 @@ func TestAChangeBetweenTwoQuestionsIsNotMissed(t *testing.T) {
 	}
 }
 
+// Whoever writes the file late, or mends it late, waits for nothing but the event.
+func TestAFileThatComesIsSeenAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "orders.yaml")
+	s := New(path, "http")
+	s.poll = time.Hour
+	for _, step := range []struct{ text, want string }{{"", "no such file"}, {"garbage", "no list"}, {"[a:1]", ""}} {
+		if step.text != "" {
+			replace(t, path, step.text)
+		}
+		got, err := s.Find(t.Context())
+		if (err == nil) != (step.want == "") || err != nil && !strings.Contains(err.Error(), step.want) || !got.Waits {
+			t.Fatalf("%q: %+v, %v; want %q", step.text, got, err, step.want)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Find(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("nothing is new: %v", err)
+	}
+}
+
 func TestWhatIsNoFileIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	pipe := filepath.Join(dir, "pipe")
