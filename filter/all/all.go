@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/filter/responseheaders"
 	"github.com/sluice-gateway/sluice/filter/rewrite"
 	"github.com/sluice-gateway/sluice/filter/throttle"
+	"github.com/sluice-gateway/sluice/filter/transform"
 )
 
 // Registry is every filter of this binary.
@@ -30,5 +31,6 @@ func Registry() (filter.Registry, error) {
 		responseheaders.Type(),
 		rewrite.Type(),
 		throttle.Type(),
+		transform.Type(),
 	)
 }
