@@ -89,6 +89,9 @@ var shown = []struct {
 	{"/calculator/Add", []string{`{"result":3.5}`}},
 	{"/calculator/Divide", []string{`"error":"soap_fault"`, "division by zero"}},
 	{"/soap/sums", []string{`result>5</`}},
+	{"/profile/1", []string{"X-Aggregate-Failed: news", `"news":{"data":[]}`, "difference engine"}},
+	{"/profile/9", []string{"HTTP/1.1 404", "The call user failed"}},
+	{"/batch", []string{"Grace", `"status":401`}},
 }
 
 func TestEveryPrintedCommandWorks(t *testing.T) {

@@ -14,7 +14,7 @@ func TestRegistry(t *testing.T) {
 	if !slices.Equal(r.Names(), want) {
 		t.Errorf("%q, want %q", r.Names(), want)
 	}
-	repeat := []string{"concurrencyLimit", "ipAllow", "rateLimit", "requestHeaders", "responseHeaders", "rewrite", "throttle", "transform"}
+	repeat := []string{"concurrencyLimit", "ipAllow", "rateLimit", "requestHeaders", "responseHeaders", "rewrite", "throttle"}
 	for name, typ := range r {
 		if repeats := slices.Contains(repeat, name); typ.Repeat != repeats {
 			t.Errorf("%s: repeats %v", name, typ.Repeat)

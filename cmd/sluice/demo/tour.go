@@ -69,6 +69,12 @@ var stops = []stop{
 		`curl -sS 'http://{public}/calculator/Divide?a=1&b=0'`},
 	{"a SOAP client calls a service that speaks JSON",
 		`curl -sS -H 'content-type: text/xml' -d '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><Add xmlns="urn:sluice:calculator"><a>2</a><b>3</b></Add></e:Body></e:Envelope>' http://{public}/soap/sums`},
+	{"one answer from three services; one of them failed and was not required",
+		`curl -sS -i http://{public}/profile/1`},
+	{"404 under the gateway's own body: the user was required",
+		`curl -sS -i http://{public}/profile/9`},
+	{"two requests in one, each through its own route",
+		`curl -sS -H 'content-type: application/json' -d '[{"path":"/users/2"},{"path":"/orders/7"}]' http://{public}/batch`},
 	{"a WebSocket through the gateway",
 		`{program} demo call websocket --address {public} 'still here?'`},
 }
@@ -85,7 +91,9 @@ Sluice is running, with sample microservices behind it.
                                           ├─ /ws       WebSocket ─────────▶ echo
                                           ├─ gRPC      over HTTP/2 ───────▶ greeter
                                           ├─ /calculator  JSON to SOAP ───▶ calculator
-                                          └─ /soap/sums   SOAP to JSON ───▶ calculator
+                                          ├─ /soap/sums   SOAP to JSON ───▶ calculator
+                                          ├─ /profile  three in one ──────▶ users, orders, flaky
+                                          └─ /batch    many in one
   house   ──▶ internal  {internal} ──── /orders   no key ─────────────▶ orders
   you     ──▶ admin     {admin} ──── /metrics /readyz /healthz /config
 
