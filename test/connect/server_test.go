@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -107,6 +108,11 @@ func serveSuite(ctx context.Context, way string) error {
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, gateway.Log)
 	}
+	defer func() {
+		if said := gateway.Log.String(); strings.Contains(said, "level=ERROR") {
+			fmt.Fprint(os.Stderr, said)
+		}
+	}()
 	_, port, _ := net.SplitHostPort(gateway.Addr("public"))
 	n, _ := strconv.ParseUint(port, 10, 16)
 	response := fields{responseHost: {b: []byte("127.0.0.1")}, responsePort: {n: n}}

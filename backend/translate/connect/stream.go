@@ -17,13 +17,13 @@ func (c *call) answerStream(next backend.Backend) error {
 		if f := sent.Failure(); f != nil {
 			return f
 		}
-		return err
+		return wire.Late(err, c.x.Start, c.timeout)
 	}
 	from := c.x.Response
 	header, encoding := from.Header, from.Header["Grpc-Encoding"]
 	a := (&wire.Outgoing{
 		Exchange: c.x, Of: from, From: from.Body, Early: wire.Early(header), Sent: sent,
-		Scan: wire.Scanner{Limit: c.Limit}, End: endFrame,
+		Scan: wire.Scanner{Limit: c.Limit}, Timeout: c.timeout, End: endFrame,
 	}).Begin(c.ctx)
 	if s, refused := wire.Refused(from); refused {
 		header = kept(header)

@@ -21,7 +21,7 @@ func (c *call) answerUnary(next backend.Backend) error {
 	}
 	c.x.Out.Body, c.x.Out.ContentLength = io.NopCloser(bytes.NewReader(frame)), int64(len(frame))
 	if err := next.Answer(c.ctx, c.x); err != nil {
-		return err
+		return wire.Late(err, c.x.Start, c.timeout)
 	}
 	from := c.x.Response
 	defer from.Body.Close()
@@ -39,7 +39,7 @@ func (c *call) answerUnary(next backend.Backend) error {
 		return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseTimeout, Err: err}
 	}
 	if err != nil {
-		return err
+		return wire.Late(err, c.x.Start, c.timeout)
 	}
 	s, found := wire.StatusOf(from.Trailer)
 	if !found {

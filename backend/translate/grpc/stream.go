@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/failure"
@@ -69,6 +70,16 @@ func Broken(err error) *failure.Error {
 	return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseIncomplete, Err: err}
 }
 
+// Late is err, or that the time is up if the service failed after it was: services of gRPC reset a call whose deadline has
+// passed, and may be quicker than our own clock. A timeout of 0 is none.
+func Late(err error, start time.Time, timeout time.Duration) error {
+	f := failure.From(err)
+	if f == nil || f.Source != failure.Upstream || timeout == 0 || time.Since(start) < timeout {
+		return err
+	}
+	return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseTimeout, Err: err}
+}
+
 // Outgoing is the answer of a service as the client reads it: the frames, and then the end in one more, for clients that
 // have no trailers to read it from.
 //
@@ -81,6 +92,7 @@ type Outgoing struct {
 	Early    Status         // holds if the trailers bring none
 	Sent     *Incoming      // the client's frames, which may be why the service breaks off; may be nil
 	Scan     Scanner
+	Timeout  time.Duration                    // the client's, from the start of the exchange; 0: none
 	End      func(Status, http.Header) []byte // makes the last frame
 
 	ctx   context.Context
@@ -132,6 +144,7 @@ func (a *Outgoing) over(err error) error {
 		a.Finish(status, a.Of.Trailer)
 		return nil
 	}
+	err = Late(err, a.Exchange.Start, a.Timeout)
 	if f := a.Sent.Failure(); f != nil {
 		err = f
 	}

@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-gateway/sluice/backend"
 	"github.com/sluice-gateway/sluice/backend/translate"
@@ -92,10 +93,20 @@ func (t *Translator) Answer(ctx context.Context, x *exchange.Exchange, next back
 		if f := sent.Failure(); f != nil {
 			return f
 		}
-		return err
+		return wire.Late(err, x.Start, timeoutOf(x.In.Header))
 	}
 	t.rewriteResponse(ctx, x, f, sent)
 	return nil
+}
+
+// timeoutOf is the client's Grpc-Timeout, which the service is sent as it is. 0: none, or one for the service to refuse.
+func timeoutOf(h http.Header) time.Duration {
+	v := h["Grpc-Timeout"]
+	if len(v) != 1 {
+		return 0
+	}
+	d, _ := wire.ParseTimeout(v[0])
+	return d
 }
 
 var errMethod = &failure.Error{
@@ -130,7 +141,7 @@ func (t *Translator) rewriteResponse(ctx context.Context, x *exchange.Exchange, 
 	header := from.Header
 	a := (&wire.Outgoing{
 		Exchange: x, Of: from, From: from.Body, Early: wire.Early(header), Sent: sent,
-		Scan: wire.Scanner{Limit: t.Limit}, End: endFrame,
+		Scan: wire.Scanner{Limit: t.Limit}, Timeout: timeoutOf(x.In.Header), End: endFrame,
 	}).Begin(ctx)
 	if status, refused := wire.Refused(from); refused {
 		header = keptOfRefusal(header)

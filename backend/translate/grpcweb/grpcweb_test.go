@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -60,8 +61,9 @@ func answered(body []byte, trailer http.Header) *http.Response {
 func call(contentType string, body io.Reader) *exchange.Exchange {
 	h := http.Header{"Content-Type": {contentType}, "X-Grpc-Web": {"1"}, "Accept": {"*/*"}, "Grpc-Timeout": {"1S"}}
 	return &exchange.Exchange{
-		In:  &http.Request{Method: http.MethodPost, Header: h},
-		Out: &http.Request{Method: http.MethodPost, Header: h.Clone(), Body: io.NopCloser(body), ContentLength: 7},
+		Start: time.Now(),
+		In:    &http.Request{Method: http.MethodPost, Header: h},
+		Out:   &http.Request{Method: http.MethodPost, Header: h.Clone(), Body: io.NopCloser(body), ContentLength: 7},
 	}
 }
 
