@@ -31,6 +31,13 @@ func (k *checker) balance(s *Service, path string) {
 	}
 }
 
+// slowStart warns where it does nothing.
+func (k *checker) slowStart(s *Service, path string) {
+	if p := s.Balance.Policy; s.SlowStart > 0 && (p == "consistentHash" || p == "sticky") {
+		k.add(Warning, path, "remove it", fmt.Sprintf("%s keeps callers with their endpoints, so slowStart does nothing", p))
+	}
+}
+
 // endpointCount checks that there are neither too many endpoints nor none that takes requests.
 func (k *checker) endpointCount(s *Service, path string) {
 	if n := len(s.Endpoints); n > maxEndpoints {

@@ -28,6 +28,7 @@ func (k *checker) service(s *Service, path string) {
 	}
 	k.endpointCount(s, path+".endpoints")
 	k.balance(s, path+".balance")
+	k.slowStart(s, path+".slowStart")
 	k.upgrades(s.Upgrades, path+".upgrades")
 	k.resilience(s, path)
 	if s.TLS != nil {
