@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/telemetry"
+	"github.com/sluice-gateway/sluice/telemetry/telemetrytest"
 	"github.com/sluice-gateway/sluice/upstream"
 )
 
@@ -66,9 +67,7 @@ type mirrorRig struct {
 }
 
 func newMirror(t *testing.T, to http.HandlerFunc, p *primary) *mirrorRig {
-	metrics := telemetry.NewMetrics(func() telemetry.Live {
-		return telemetry.Live{Routes: []*telemetry.RouteSeries{telemetry.NewRouteSeries("public", "a")}}
-	})
+	metrics := telemetrytest.NewMetrics("a")
 	m := &Mirror{
 		Primary: p, To: service(t, to).Upstream, Percent: 100, BodyBytes: 10, Policy: &upstream.Policy{Timeout: 10 * time.Second},
 		Series: metrics.Mirror("a"), Copies: NewCopies(),
@@ -80,24 +79,14 @@ func newMirror(t *testing.T, to http.HandlerFunc, p *primary) *mirrorRig {
 // waits until the metrics show that nothing is in flight, and then the lines.
 func (r *mirrorRig) waits(lines ...string) {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(r.page(), `sluice_mirror_in_flight{route="a"} 0`); {
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(telemetrytest.Page(r.metrics), `sluice_mirror_in_flight{route="a"} 0`); {
 		if time.Now().After(deadline) {
 			r.t.Fatal("copies are still in flight")
 		}
 		time.Sleep(time.Millisecond)
 	}
-	page := r.page() // once more: the first was not made in one instant
-	for _, line := range lines {
-		if !strings.Contains(page, line+"\n") {
-			r.t.Errorf("the metrics do not show %s", line)
-		}
-	}
-}
-
-func (r *mirrorRig) page() string {
-	w := httptest.NewRecorder()
-	r.metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	return w.Body.String()
+	telemetrytest.Shows(r.t, r.metrics, lines...)
+	runtime.KeepAlive(r) // series go with who counts on them
 }
 
 func outcome(name string) string { return `sluice_mirror_total{outcome="` + name + `",route="a"} 1` }

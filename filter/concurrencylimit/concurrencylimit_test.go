@@ -3,9 +3,8 @@ package concurrencylimit
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
-	"strings"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/failure"
 	"github.com/sluice-gateway/sluice/filter"
 	"github.com/sluice-gateway/sluice/telemetry"
+	"github.com/sluice-gateway/sluice/telemetry/telemetrytest"
 )
 
 // rig is a filter of the route a, and the metrics it counts in.
@@ -23,22 +23,10 @@ type rig struct {
 	metrics *telemetry.Metrics
 }
 
-func newMetrics() *telemetry.Metrics {
-	return telemetry.NewMetrics(func() telemetry.Live {
-		return telemetry.Live{Routes: []*telemetry.RouteSeries{telemetry.NewRouteSeries("public", "a")}}
-	})
-}
-
-// shows checks lines of the metrics page.
 func (r *rig) shows(t *testing.T, lines ...string) {
 	t.Helper()
-	w := httptest.NewRecorder()
-	r.metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	for _, line := range lines {
-		if !strings.Contains(w.Body.String(), line+"\n") {
-			t.Errorf("the metrics do not show %s", line)
-		}
-	}
+	telemetrytest.Shows(t, r.metrics, lines...)
+	runtime.KeepAlive(r) // series go with the filter that counts on them
 }
 
 func build(t testing.TB, c Config) *rig {
@@ -46,7 +34,7 @@ func build(t testing.TB, c Config) *rig {
 	if c.MaxWait == 0 {
 		c.MaxWait = time.Second
 	}
-	metrics := newMetrics()
+	metrics := telemetrytest.NewMetrics("a")
 	f, err := New(filter.Env{Name: "concurrencyLimit", Scope: "route/a", Route: "a", Metrics: metrics}, c)
 	if err != nil {
 		t.Fatal(err)

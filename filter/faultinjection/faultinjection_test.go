@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-gateway/sluice/failure"
 	"github.com/sluice-gateway/sluice/filter"
 	"github.com/sluice-gateway/sluice/telemetry"
+	"github.com/sluice-gateway/sluice/telemetry/telemetrytest"
 )
 
 // rig is a filter of the route a, and the metrics it counts in.
@@ -26,28 +27,16 @@ type rig struct {
 	metrics *telemetry.Metrics
 }
 
-func newMetrics() *telemetry.Metrics {
-	return telemetry.NewMetrics(func() telemetry.Live {
-		return telemetry.Live{Routes: []*telemetry.RouteSeries{telemetry.NewRouteSeries("public", "a")}}
-	})
-}
-
-// shows checks lines of the metrics page.
 func (r *rig) shows(t *testing.T, lines ...string) {
 	t.Helper()
-	w := httptest.NewRecorder()
-	r.metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	for _, line := range lines {
-		if !strings.Contains(w.Body.String(), line+"\n") {
-			t.Errorf("the metrics do not show %s", line)
-		}
-	}
+	telemetrytest.Shows(t, r.metrics, lines...)
+	runtime.KeepAlive(r) // series go with the filter that counts on them
 }
 
 func build(t testing.TB, c Config) *rig {
 	t.Helper()
 	c.MaxActive = max(c.MaxActive, 1)
-	metrics := newMetrics()
+	metrics := telemetrytest.NewMetrics("a")
 	f, err := New(filter.Env{Route: "a", Metrics: metrics}, c)
 	if err != nil {
 		t.Fatal(err)

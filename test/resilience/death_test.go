@@ -47,6 +47,13 @@ func TestAServiceThatDies(t *testing.T) {
 	}
 }
 
+// watch looks at the victim for a while, as waiting for its breaker does.
+func (r *rig) watch(while time.Duration) {
+	r.t.Helper()
+	end := time.Now().Add(while)
+	r.waitFor("the end", func() bool { r.service("victim"); return time.Now().After(end) })
+}
+
 type death struct{ opened, recovered, before, during time.Duration }
 
 func die(t *testing.T, phase time.Duration) (d *death) {
@@ -54,10 +61,10 @@ func die(t *testing.T, phase time.Duration) (d *death) {
 		r := newRig(t)
 		victims, others := r.startOrigins(2), r.startOrigins(2)
 		r.gateway(fmt.Sprintf(twoServices, endpoints(victims), endpoints(others)))
-		victim, other := send(r.client, "/victim", 100), send(r.client, "/other", 100)
+		victim, other := send(r.client, "/victim", 100), send(r.client, "/other", 200)
 		time.Sleep(300 * time.Millisecond) // connections are made
 		began := time.Now()
-		time.Sleep(phase)
+		r.watch(phase) // as closely as it is watched later: that costs something, too
 
 		died := time.Now()
 		for _, o := range victims {
@@ -65,7 +72,7 @@ func die(t *testing.T, phase time.Duration) (d *death) {
 		}
 		r.waitFor("the breaker", func() bool { return r.service("victim").Breaker == "open" })
 		opened := time.Now()
-		time.Sleep(phase)
+		r.watch(phase)
 
 		cured := time.Now()
 		for _, o := range victims {

@@ -276,7 +276,7 @@ func (r *rig) up(service string, o *remote) bool {
 
 func (r *rig) waitFor(what string, there func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !there(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !there(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("%s never came", what)
 		}
