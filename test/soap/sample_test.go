@@ -39,6 +39,9 @@ func sampleType(t *xsd.Type, seed, depth int) any {
 	o := make(map[string]any)
 	for _, a := range t.Attrs {
 		o[a.Key] = sampleText(a.Type, seed)
+		if text, ok := o[a.Key].(string); ok && a.Type.Check("text") == nil && strings.HasPrefix(text, "text") {
+			o[a.Key] = "text" // the npm client does not escape attributes
+		}
 	}
 	if t.Simple != nil {
 		o["#text"] = sampleText(t.Simple, seed)
@@ -102,7 +105,7 @@ func sampleText(s *xsd.Simple, seed int) any {
 		return "PT1H"
 	}
 	text := "text <" + strings.Repeat("&", seed%3) + ">"
-	for _, candidate := range []string{text, "text", "A1", "1", "12345"} {
+	for _, candidate := range []string{text, "text", "A1", "AB1", "1", "12345"} {
 		if s.Check(candidate) == nil {
 			return candidate
 		}

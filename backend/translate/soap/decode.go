@@ -185,6 +185,9 @@ func (r *reader) instanceType(at int32, text string) error {
 		return nil // says of a value what is known already
 	}
 	derived := t.Find(name)
+	if derived == nil && !strings.Contains(text, ":") { // whatever the default namespace is: toolkits mean the type
+		derived = t.FindLocal(name.Local)
+	}
 	if derived == nil {
 		return fault(fmt.Sprintf("has the xsi:type `%s`, which is not derived from `%s`", clip(name.Local), t.Name.Local))
 	}
@@ -336,9 +339,8 @@ func (r *reader) child(at int32, start xml.StartElement) error {
 	return nil
 }
 
-// place finds what a child element is. A schema says whether local elements have its namespace; that toolkits get wrong
-// so often that none in the place of one is understood, and in the place of none that of the parent, of the type, or of the
-// message as a whole. Another is refused.
+// place finds what a child element is. A schema says which namespace local elements have; that toolkits get wrong so
+// often that none is understood, and that of the parent, of the type or of the message as a whole. Another is refused.
 func place(t *xsd.Type, name xml.Name, parent, root string) (*xsd.Type, int, bool, error) {
 	if t == nil || t.AnyType {
 		return nil, xsd.Extra, true, nil
@@ -349,7 +351,7 @@ func place(t *xsd.Type, name xml.Name, parent, root string) (*xsd.Type, int, boo
 	i, known := t.Field(name)
 	if !known {
 		i, known = t.FieldByKey(name.Local)
-		known = known && (name.Space == "" || t.Fields[i].Name.Space == "" && (name.Space == parent || name.Space == t.Name.Space || name.Space == root))
+		known = known && (name.Space == "" || name.Space == parent || name.Space == t.Name.Space || name.Space == root)
 	}
 	if known {
 		f := t.Fields[i]

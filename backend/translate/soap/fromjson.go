@@ -47,7 +47,6 @@ type call struct {
 	*wsdl.Operation
 	query  bool // may be called by GET
 	action []string
-	accept []string
 	allow  []string
 }
 

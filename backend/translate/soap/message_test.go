@@ -195,7 +195,8 @@ func TestAnswersThatDoNotFit(t *testing.T) {
 		{place(`<s:order version="x"><id>1</id></s:order>`), "`Place.order.@version` `x` is no int"},
 		{place(`<s:order version="1"><id>one</id></s:order>`), "`Place.order.id` `one` is no long"},
 		{place(`<s:order version="1"><id>1</id><id>2</id></s:order>`), "`Place.order.id` "},
-		{place(`<s:order version="1"><s:id>1</s:id></s:order>`), "`Place.order.id` is "},
+		{place(`<s:order version="1"><x:id xmlns:x="urn:x">1</x:id></s:order>`), "`Place.order.id` is "},
+		{place(`<x:order xmlns:x="urn:x" version="1"/>`), "`Place.order` is of the namespace `urn:x`, not of `urn:shop`"},
 		{one(`text`), "holds text"},
 		{one(`<note><b/></note>`), "`Place.order.note.b` is unknown"},
 		{one(`<pet><name>Tom</name></pet>`), "has no xsi:type"},
@@ -219,6 +220,8 @@ func TestLenience(t *testing.T) {
 	for _, test := range []struct{ xml, want string }{
 		{`<s:Place xmlns:s="urn:shop" xmlns:d="urn:data"><order version="1"><d:state>open</d:state><d:id> 1 </d:id></order></s:Place>`,
 			`{"order":{"@version":1,"id":1,"state":"open"}}`},
+		{`<s:Place xmlns:s="urn:shop"><s:order version="1"><s:id>1</s:id><s:pet xsi:type="Dog"><s:name>Rex</s:name></s:pet></s:order></s:Place>`,
+			`{"order":{"@version":1,"id":1,"pet":[{"@xsi:type":"Dog","name":"Rex"}]}}`},
 		{`<s:Place xmlns:s="urn:shop" xmlns:d="urn:data"><!-- c --><s:order version="+01" id="x"><d:id>007</d:id><d:note>a<!-- c -->b<![CDATA[<c>]]></d:note></s:order></s:Place>`,
 			`{"order":{"@version":1,"id":7,"note":"ab<c>"}}`},
 	} {

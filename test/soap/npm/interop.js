@@ -74,11 +74,12 @@ async function serve(s) {
     operations[op.name] = (args) => { s.got = args; return toNpm(op.output); };
   }
   const server = http.createServer((_, res) => { res.statusCode = 404; res.end(); });
+  const ports = samples.filter((o) => o.wsdl === s.wsdl && o.service === s.service).map((o) => o.port);
   s.soapPort = await listen(server);
   try {
     const xml = fs.readFileSync(s.wsdl, 'utf8');
     await within(5000, new Promise((done) => {
-      const listening = soap.listen(server, { path: '/soap', services: { [s.service]: { [s.port]: operations } }, xml, uri: s.wsdl, forceSoap12Headers: s.version === '1.2', callback: (err) => { s.broken = err; done(); } });
+      const listening = soap.listen(server, { path: '/soap', services: { [s.service]: Object.fromEntries(ports.map((port) => [port, operations])) }, xml, uri: s.wsdl, forceSoap12Headers: s.version === '1.2', callback: (err) => { s.broken = err; done(); } });
       listening.log = quiet;
     }));
   } catch (err) { s.broken = err; }

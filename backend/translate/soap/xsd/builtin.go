@@ -116,12 +116,9 @@ func builtin(name xml.Name) *Simple {
 // Builtin is the type of XML Schema by its local name, nil if there is none.
 func Builtin(local string) *Simple { return builtins[local] }
 
-// AnyTypeName is the type of everything.
-const AnyTypeName = "anyType"
-
 // AnyType is the type of everything: whatever stands in XML, and whatever JSON can say about it.
 var AnyType = &Type{
-	Name: xml.Name{Space: Namespace, Local: AnyTypeName}, Mixed: true, Any: true, AnyAttr: true, AnyType: true,
+	Name: xml.Name{Space: Namespace, Local: "anyType"}, Mixed: true, Any: true, AnyAttr: true, AnyType: true,
 }
 
 // isBase64 allows the line breaks that mail once put there, and no other alphabet.
