@@ -39,7 +39,7 @@ func (p *peakEwma) Pick(ask Ask) int {
 	first, second := p.two(ask)
 	if first != second {
 		now := stampOf(ask.Now)
-		if p.cost(second, now) < p.cost(first, now) {
+		if p.cost(second, now)*float64(p.weights[first]) < p.cost(first, now)*float64(p.weights[second]) {
 			return p.take(second)
 		}
 	}
@@ -50,6 +50,7 @@ func (p *peakEwma) Pick(ask Ask) int {
 // has. One that was never asked costs nothing.
 const unknown = float64(time.Hour)
 
+// cost is that time, for a weight of one.
 func (p *peakEwma) cost(at int, now stamp) float64 {
 	load := p.candidates[at].Load
 	inFlight := float64(load.InFlight.Load())
@@ -62,7 +63,7 @@ func (p *peakEwma) cost(at int, now stamp) float64 {
 	if idle := int32(now - since); idle > fresh {
 		latency *= math.Exp(-float64(idle) / float64(Memory/time.Millisecond))
 	}
-	return latency * (inFlight + 1) / float64(p.weights[at])
+	return latency * (inFlight + 1)
 }
 
 // fresh is for how many milliseconds an average is as good as new.
