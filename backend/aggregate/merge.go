@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sluice-gateway/sluice/document"
 	"github.com/sluice-gateway/sluice/failure"
@@ -14,18 +15,15 @@ import (
 
 // answer makes the answer of those of the calls.
 func (r *run) answer() error {
-	t := texts.Get().(*text)
-	t.b, t.closed = t.b[:0], false
+	buffer := buffers.Get().(*[]byte)
 	if r.a.spec.Flat {
-		t.b = r.flat(t.b)
+		*buffer = r.flat((*buffer)[:0])
 	} else {
-		t.b = r.named(t.b)
+		*buffer = r.named((*buffer)[:0])
 	}
-	if err := r.shape(t); err != nil {
-		t.Close()
+	if err := r.shape(buffer); err != nil {
 		return err
 	}
-	t.Reset(t.b)
 	header := make(http.Header, 8)
 	header["Content-Type"] = jsonType
 	failed := r.failed()
@@ -36,7 +34,10 @@ func (r *run) answer() error {
 		header["X-Aggregate-Failed"] = []string{strings.Join(failed, ",")}
 	}
 	r.cache(header, failed != nil)
-	r.x.Response = &http.Response{StatusCode: http.StatusOK, Header: header, Body: t, ContentLength: int64(len(t.b))}
+	body := new(text)
+	body.Reset(*buffer)
+	body.buffer.Store(buffer)
+	r.x.Response = &http.Response{StatusCode: http.StatusOK, Header: header, Body: body, ContentLength: int64(len(*buffer))}
 	return nil
 }
 
@@ -111,15 +112,15 @@ func (r *run) flat(b []byte) []byte {
 }
 
 // shape lets the jq program, if there is one, make the answer.
-func (r *run) shape(t *text) error {
+func (r *run) shape(b *[]byte) error {
 	if r.a.spec.Response == nil {
 		return nil
 	}
 	ctx, cancel := r.until(r.ctx)
 	defer cancel()
-	v, err := r.a.spec.Response.Run(ctx, t.b, int(r.a.spec.Limits.TotalBytes))
+	v, err := r.a.spec.Response.Run(ctx, *b, int(r.a.spec.Limits.TotalBytes))
 	if err == nil {
-		t.b = append(t.b[:0], v...)
+		*b = append((*b)[:0], v...)
 		return nil
 	}
 	f := &failure.Error{Source: failure.Gateway, Kind: failure.ProxyConfiguration, Status: http.StatusBadGateway,
@@ -130,27 +131,24 @@ func (r *run) shape(t *text) error {
 	return f
 }
 
-// text is an answer's body. It is pooled.
+// text is an answer's body. The buffer is pooled, the body is not: whoever holds it may close it again when the buffer is
+// another answer's already.
 type text struct {
 	bytes.Reader
-	b      []byte
-	closed bool
+	buffer atomic.Pointer[[]byte]
 }
 
-var texts = sync.Pool{New: func() any { return new(text) }}
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 var _ io.ReadCloser = (*text)(nil)
 
-// Close gives the body back.
+// Close gives the buffer back, if all of it was read: else somebody may still be reading.
 func (t *text) Close() error {
-	if t.closed {
+	if t.Len() > 0 {
 		return nil
 	}
-	t.closed = true
-	t.Reset(nil)
-	if cap(t.b) > keptBuffer {
-		t.b = nil
+	if b := t.buffer.Swap(nil); b != nil && cap(*b) <= keptBuffer {
+		buffers.Put(b)
 	}
-	texts.Put(t)
 	return nil
 }
