@@ -32,6 +32,7 @@ var cases = []benchCase{
 	{11, "latency at 20 % of peak, constant arrival rate", "p99 ≤ 1.5", steadyLatency},
 	{12, "three services asked at once, against one plain request", "≤ 4.00", perRequest(pair{[]peer{nginx, aggregated}, plainLoad(64)})},
 	{13, "three services, one waiting for another: own time beside the slowest chain", "p99 ≤ 2 ms", ownTime},
+	{14, "a unary gRPC call as HTTP with JSON, against gRPC through", "≤ 1.50", transcoding},
 }
 
 // pair is the peers of a case, nginx or the reference first, and what is sent to each.

@@ -22,7 +22,7 @@ type TranslateGRPC struct {
 	// A descriptor set, as `protoc --include_imports --descriptor_set_out` and `buf build -o` write it.
 	Descriptors string `yaml:"descriptors"`
 
-	// Sources to compile. Google's own (`google/protobuf`, `google/api`, `google/rpc`) need not be there.
+	// Sources to compile: files, or sources themselves, which have several lines. Google's own (`google/protobuf`, `google/api`, `google/rpc`) need not be there.
 	Protos []string `yaml:"protos"`
 
 	// With `protos`, the folders below which imports are looked for. None: the folder of each file.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -17,7 +18,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// FromProtos compiles .proto files. An import is looked for below each of importPaths in turn; without any, below the
+// FromProtos compiles .proto files. A name of several lines is no name but a source itself. An import is looked for below each of importPaths in turn; without any, below the
 // folder of each file. open reads a file by name. Google's own files need not be there.
 func FromProtos(names, importPaths []string, open func(string) ([]byte, error)) (*Set, error) {
 	r := &sources{open: open, roots: importPaths, texts: make(map[string][]byte)}
@@ -27,6 +28,12 @@ func FromProtos(names, importPaths []string, open func(string) ([]byte, error)) 
 	imports := make([]string, len(names))
 	for i, name := range names {
 		imports[i] = r.importName(name)
+		if isSource(name) {
+			imports[i] = "source" + strconv.Itoa(i+1) + ".proto"
+			if err := r.take(imports[i], []byte(name)); err != nil {
+				return nil, err
+			}
+		}
 	}
 	c := protocompile.Compiler{
 		Resolver:       protocompile.WithStandardImports(r),
@@ -54,10 +61,14 @@ func FromProtos(names, importPaths []string, open func(string) ([]byte, error)) 
 func foldersOf(names []string) []string {
 	var folders []string
 	for _, name := range names {
-		folders = append(folders, path.Dir(name))
+		if !isSource(name) {
+			folders = append(folders, path.Dir(name))
+		}
 	}
 	return folders
 }
+
+func isSource(name string) bool { return strings.Contains(name, "\n") }
 
 // collect makes descriptors of files and all that they import. Options are written and read again, so that extensions
 // such as google.api.http have the types that this program knows.
@@ -134,13 +145,13 @@ func (r *sources) find(name string) ([]byte, error) {
 	if err := importable(name); err != nil {
 		return nil, r.refuse(err)
 	}
-	var first error
-	for _, root := range r.roots {
+	var first error = &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	for i, root := range r.roots {
 		text, err := r.open(path.Join(root, name))
 		if err == nil {
 			return text, r.take(name, text)
 		}
-		if first == nil || !errors.Is(err, fs.ErrNotExist) {
+		if i == 0 || !errors.Is(err, fs.ErrNotExist) {
 			first = err
 		}
 	}

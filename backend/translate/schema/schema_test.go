@@ -74,6 +74,19 @@ shop.Other/Nothing shop.Order shop.Order false false false false 0
 	}
 }
 
+func TestSourceInPlace(t *testing.T) {
+	const text = `syntax = "proto3"; package p;
+import "google/protobuf/empty.proto";
+service S { rpc M(google.protobuf.Empty) returns (google.protobuf.Empty); }`
+	s, err := FromProtos([]string{text}, nil, files(nil))
+	if err != nil || s.Method("p.S/M") == nil {
+		t.Error(err)
+	}
+	if _, err := FromProtos([]string{"syntax = \"proto3\";\nimport \"no.proto\";"}, nil, files(nil)); err == nil || !strings.Contains(err.Error(), "source1.proto:2:8: open no.proto") {
+		t.Error(err)
+	}
+}
+
 func TestTypesForAny(t *testing.T) {
 	s := compiled(t)
 	for url, known := range map[string]bool{
