@@ -63,6 +63,8 @@ var stops = []stop{
 		`curl -sS http://{admin}/metrics`},
 	{"gRPC, unary and streaming, over HTTP/2 on the same port",
 		`{program} demo call grpc --address {public} Ada`},
+	{"200, JSON from the same gRPC service, and its stream as lines of JSON",
+		`curl -sS http://{public}/hello/Ada http://{public}/hello/Ada/often`},
 	{"200, JSON from a SOAP service; a POST with JSON asks the same",
 		`curl -sS 'http://{public}/calculator/Add?a=1&b=2.5'`},
 	{"400: a SOAP fault, told as application/problem+json",
@@ -90,6 +92,7 @@ Sluice is running, with sample microservices behind it.
                                           ├─ /flaky    retry, timeout ────▶ flaky
                                           ├─ /ws       WebSocket ─────────▶ echo
                                           ├─ gRPC      over HTTP/2 ───────▶ greeter
+                                          ├─ /hello    JSON to gRPC ──────▶ greeter
                                           ├─ /calculator  JSON to SOAP ───▶ calculator
                                           ├─ /soap/sums   SOAP to JSON ───▶ calculator
                                           ├─ /profile  three in one ──────▶ users, orders, flaky
