@@ -60,7 +60,7 @@ var (
 		"Hedged attempts: sent, won (a part of those), suppressed by the retry budget.",
 		[]string{"service", "outcome"}, nil)
 	overloaded = prometheus.NewDesc("sluice_service_overloaded_total",
-		"Requests refused by a cap of the service: in_flight, pending, connections or adaptive.",
+		"Requests refused by a cap of the service: in_flight, pending or adaptive.",
 		[]string{"service", "reason"}, nil)
 	serviceInFlight = prometheus.NewDesc("sluice_service_in_flight",
 		"Requests that the service has not answered to the end.",

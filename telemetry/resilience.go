@@ -33,7 +33,7 @@ var (
 	fallbacks         = [...]string{"answer", "service", "last_good"}
 	hedgeOutcomes     = [...]string{"sent", "won", "suppressed"}
 	discoveryOutcomes = [...]string{"updated", "unchanged", "failed"}
-	bulkheads         = [...]string{"in_flight", "pending", "connections", "adaptive"}
+	bulkheads         = [...]string{"in_flight", "pending", "adaptive"}
 )
 
 // HealthCheck counts one active check.
@@ -110,10 +110,9 @@ func (s *ServiceSeries) HedgeSuppressed() { s.hedges[2].Inc() }
 type Bulkhead uint8
 
 const (
-	InFlightFull    Bulkhead = iota // requests in flight
-	PendingFull                     // requests waiting
-	ConnectionsFull                 // connections
-	AdaptiveFull                    // the adaptive concurrency limit
+	InFlightFull Bulkhead = iota // requests in flight
+	PendingFull                  // requests waiting
+	AdaptiveFull                 // the adaptive concurrency limit
 )
 
 func (b Bulkhead) String() string { return nameOf(bulkheads[:], int(b)) }

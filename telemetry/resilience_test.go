@@ -30,7 +30,6 @@ func resilient(s *ServiceSeries) {
 	s.HedgeSuppressed()
 	s.Overloaded(InFlightFull)
 	s.Overloaded(PendingFull)
-	s.Overloaded(ConnectionsFull)
 	s.Overloaded(AdaptiveFull)
 	s.SetConcurrency(func() Concurrency { return Concurrency{InFlight: 3, Limit: 12} })
 	s.Discovered(true)
@@ -83,7 +82,6 @@ func TestEveryStateAndTransitionOfAServiceIsShown(t *testing.T) {
 		`sluice_service_concurrency_limit{service=orders} 12`,
 		`sluice_service_in_flight{service=orders} 3`,
 		`sluice_service_overloaded_total{reason=adaptive,service=orders} 1`,
-		`sluice_service_overloaded_total{reason=connections,service=orders} 1`,
 		`sluice_service_overloaded_total{reason=in_flight,service=orders} 1`,
 		`sluice_service_overloaded_total{reason=pending,service=orders} 1`,
 	}
