@@ -79,10 +79,21 @@ func TestReadyWhenEndpointsAreFound(t *testing.T) {
 	replace(t, path, "- "+urls[1])
 	until(t, "the other endpoint", func() bool { return answers(t, g) == "200 1" })
 
-	replace(t, path, "garbage")
-	until(t, "a line in the log", func() bool { return strings.Contains(g.Log.String(), "no list of endpoints") })
-	if got := answers(t, g); got != "200 1" || readiness(t, g) != 200 {
-		t.Errorf("after garbage: %s, ready %d", got, readiness(t, g))
+	for text, why := range map[string]string{
+		"garbage": "no list of endpoints", "[]": "the answer is empty", "- http://0.0.0.0:80": "nobody can be reached",
+		"- {url: a, weight: -1}": "a whole number from 0", strings.Repeat("- a:1\n", 10_001): "at most 10000",
+	} {
+		replace(t, path, text)
+		until(t, "the failure at /services", func() bool {
+			_, body := page(t, "http://"+g.App.AdminAddress()+"/services")
+			return strings.Contains(body, why)
+		})
+		if got := answers(t, g); got != "200 1" || readiness(t, g) != 200 {
+			t.Errorf("after %.20q: %s, ready %d", text, got, readiness(t, g))
+		}
+	}
+	if log := g.Log.String(); strings.Count(log, "state=failed") != 2 { // the missing file; then what goes on failing is told once
+		t.Errorf("the log is\n%s", log)
 	}
 	_, metrics := page(t, "http://"+g.App.AdminAddress()+"/metrics")
 	for _, want := range []string{

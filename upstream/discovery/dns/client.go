@@ -110,9 +110,9 @@ func (c *client) ask(ctx context.Context, server, name string, t uint16) (answer
 	q := new(dns.Msg)
 	q.SetQuestion(name, t)
 	q.SetEdns0(udpSize, false)
-	r, _, err := c.udp.ExchangeContext(ctx, q, server)
+	r, err := exchange(ctx, c.udp, q, server)
 	if err == nil && r.Truncated {
-		r, _, err = c.tcp.ExchangeContext(ctx, q, server)
+		r, err = exchange(ctx, c.tcp, q, server)
 	}
 	if err != nil {
 		return answer{}, fmt.Errorf("%s does not answer for %s: %w", server, name, err)
@@ -122,6 +122,20 @@ func (c *client) ask(ctx context.Context, server, name string, t uint16) (answer
 		return answer{}, fmt.Errorf("%s answers for %s: %w", server, name, err)
 	}
 	return got, nil
+}
+
+// exchange asks one question. The library looks at ctx only for its deadline, so what waits for an answer is woken by
+// closing its connection: a reload must not wait for a server that is silent.
+func exchange(ctx context.Context, c *dns.Client, q *dns.Msg, server string) (*dns.Msg, error) {
+	conn, err := c.DialContext(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	r, _, err := c.ExchangeWithConnContext(ctx, q, conn)
+	return r, err
 }
 
 // read takes an answer apart. Records count only if they belong to the name, or to what its CNAME records lead to.

@@ -357,11 +357,21 @@ func TestASilentServerIsAFailure(t *testing.T) {
 	s := New(Config{Name: "orders.svc", Type: A, Port: 1, Scheme: "http", Server: silent.LocalAddr().String(), Timeout: 50 * time.Millisecond, MaxTTL: time.Hour})
 	wantFailure(t, s, "timeout")
 
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
 	s.Config.Timeout = time.Hour
 	s = New(s.Config)
-	if _, err := s.Find(ctx); err == nil {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := s.Find(ctx)
+		ended <- err
+	}()
+	for range 2 { // the first question ended above
+		if _, _, err := silent.ReadFrom(make([]byte, 512)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel() // while it waits for the answer
+	if err := <-ended; err == nil {
 		t.Error("a cancelled question was answered")
 	}
 }
