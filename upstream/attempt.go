@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/http1"
 	"github.com/sluice-gateway/sluice/telemetry"
 	"github.com/sluice-gateway/sluice/upstream/transport"
 )
@@ -101,7 +102,7 @@ func (a *attempt) host(asked string) string {
 
 // record tells of the attempt.
 func (a *attempt) record(res *http.Response, err error) {
-	now := time.Now()
+	now := http1.Now()
 	d := now.Sub(a.start)
 	call, service := &a.loop.call, a.loop.service
 	t := telemetry.Attempt{Endpoint: a.endpoint.address, Duration: d, Reused: a.trip.Reused}
@@ -131,7 +132,7 @@ func (a *attempt) record(res *http.Response, err error) {
 // recordLost tells of an attempt that is given up because another was answered first. It says little about the endpoint:
 // that it takes at least so long.
 func (a *attempt) recordLost() {
-	now := time.Now()
+	now := http1.Now()
 	d := now.Sub(a.start)
 	call := &a.loop.call
 	call.Attempts = append(call.Attempts, telemetry.Attempt{Endpoint: a.endpoint.address, Duration: d, Failure: telemetry.Lost})

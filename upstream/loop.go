@@ -83,7 +83,7 @@ var loops = sync.Pool{New: func() any { return new(loop) }}
 func (s *Service) begin(ctx context.Context, call *Call) *loop {
 	l := loops.Get().(*loop)
 	l.service, l.members = s, s.membership.Load()
-	l.ctx, l.call, l.policy, l.start = ctx, *call, call.Policy, time.Now()
+	l.ctx, l.call, l.policy, l.start = ctx, *call, call.Policy, http1.Now()
 	l.outcome.Kind = failure.ClientGone
 	l.users.Store(1)
 	l.upgrade = len(call.Request.Header["Upgrade"]) > 0
@@ -154,7 +154,7 @@ func (l *loop) keeps() int64 {
 func (l *loop) choose(elsewhere bool) (*attempt, error) {
 	now := l.start
 	if l.number > 0 {
-		now = time.Now()
+		now = http1.Now()
 	}
 	for range 2 {
 		for {
