@@ -86,6 +86,7 @@ var shown = []struct {
 	{"/payroll", []string{"HTTP/1.1 403"}},
 	{"/readyz", []string{"[redacted]", "catalog-v2"}},
 	{"/metrics", []string{`sluice_requests_total{`, `route="payroll"`}},
+	{"/hello/Ada", []string{`"hello, Ada (request id `, `{"result":"hello, Ada, 3 of 3"}`}},
 	{"/calculator/Add", []string{`{"result":3.5}`}},
 	{"/calculator/Divide", []string{`"error":"soap_fault"`, "division by zero"}},
 	{"/soap/sums", []string{`result>5</`}},
