@@ -246,6 +246,32 @@ func TestHooksAreOptional(t *testing.T) {
 	}
 }
 
+// What filters hold for an exchange is given back even if one of them panics over it, and the panic is not swallowed.
+func TestEveryFilterFinishes(t *testing.T) {
+	var finished []string
+	var placed []Placed
+	for _, name := range []string{"a", "panics", "b", "panics too", "c"} {
+		placed = append(placed, Placed{Filter: ending(func() {
+			if finished = append(finished, name); strings.HasPrefix(name, "panics") {
+				panic(name)
+			}
+		})})
+	}
+	defer func() {
+		if p := recover(); p == nil {
+			t.Error("the panic is gone")
+		}
+		if want := []string{"a", "panics", "b", "panics too", "c"}; !slices.Equal(finished, want) {
+			t.Errorf("finished %q, want %q", finished, want)
+		}
+	}()
+	NewPipeline(placed).Finish(&exchange.Exchange{})
+}
+
+type ending func()
+
+func (f ending) OnFinish(*exchange.Exchange) { f() }
+
 func BenchmarkPipeline(b *testing.B) {
 	var log []string
 	var placed []Placed

@@ -22,6 +22,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -125,12 +126,12 @@ func (f *Filter) setFault() error {
 func (f *Filter) setConditions(c Config) error {
 	var errs []error
 	for _, text := range slices.Sorted(maps.Keys(c.When)) {
-		want := condition{value: c.When[text]}
+		want, at := condition{value: c.When[text]}, "when["+strconv.Quote(text)+"]"
 		if err := want.selector.UnmarshalText([]byte(text)); err != nil {
-			errs = append(errs, filter.Setting("when", "%w", err))
+			errs = append(errs, filter.Setting(at, "%w", err))
 		}
 		if want.value == "" {
-			errs = append(errs, filter.Setting("when", "%s: an empty value is a missing one, which no selector finds", text))
+			errs = append(errs, filter.Setting(at, "an empty value is a missing one, which no selector finds"))
 		}
 		f.when = append(f.when, want)
 	}

@@ -191,12 +191,12 @@ func TestWhom(t *testing.T) {
 
 func TestMistakes(t *testing.T) {
 	for want, c := range map[string]Config{
-		"nothing to inject":      {},
-		"abort: write status":    {Abort: &Abort{Percent: 1}},
-		"not both":               {Abort: &Abort{Status: 500, Connection: true}},
-		"when: unknown selector": {Abort: &Abort{Status: 500}, When: map[string]string{"haeder:x": "y"}},
-		"when: header:x":         {Abort: &Abort{Status: 500}, When: map[string]string{"header:x": ""}},
-		"expression:":            {Abort: &Abort{Status: 500}, Expression: "request.hots"},
+		"nothing to inject":                  {},
+		"abort: write status":                {Abort: &Abort{Percent: 1}},
+		"not both":                           {Abort: &Abort{Status: 500, Connection: true}},
+		`when["haeder:x"]: unknown selector`: {Abort: &Abort{Status: 500}, When: map[string]string{"haeder:x": "y"}},
+		`when["header:x"]: an empty value`:   {Abort: &Abort{Status: 500}, When: map[string]string{"header:x": ""}},
+		"expression:":                        {Abort: &Abort{Status: 500}, Expression: "request.hots"},
 	} {
 		if _, err := New(filter.Env{}, c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
