@@ -31,6 +31,7 @@ type unit struct {
 	body     bytes.Reader
 	call     upstream.Call
 	buffer   []byte // the answer
+	late     alarm
 	attempts []telemetry.Attempt
 }
 
@@ -44,6 +45,7 @@ func (u *unit) release() {
 	clear(u.header)
 	clear(u.attempts)
 	u.attempts = u.attempts[:0]
+	u.late = alarm{}
 	u.from, u.call, u.request, u.url = source{}, upstream.Call{}, http.Request{}, url.URL{}
 	u.body.Reset(nil)
 }
@@ -62,12 +64,15 @@ func (r *run) call(q *plan, u *unit, deadline time.Time, item document.Value, in
 		timeout = max(time.Until(deadline), 1)
 	}
 	u.call = upstream.Call{Request: &u.request, HashKey: r.x.HashKey, Policy: q.Policy, Timeout: timeout, Attempts: u.attempts[:0]}
-	res, err := q.Service.Do(r.ctx, &u.call)
+	ctx, cancel := context.WithCancelCause(r.ctx)
+	defer cancel(nil)
+	res, err := q.Service.Do(ctx, &u.call)
 	u.attempts = u.call.Attempts
 	if err != nil {
 		return nil, failure.From(err)
 	}
-	return r.read(q, u, res, deadline, c)
+	u.late.at, u.late.cancel = deadline, cancel
+	return r.read(q, u, res, c)
 }
 
 // compose makes the request.
@@ -76,7 +81,7 @@ func (q *plan) compose(u *unit) *failure.Error {
 	if u.header == nil {
 		u.header = make(http.Header, 16)
 	}
-	q.setFields(u.header, x)
+	q.setFields(u.header, u.from.r)
 	for _, h := range q.headers {
 		value, err := h.text.String(&u.from)
 		if err != nil {
@@ -160,13 +165,13 @@ func callable(method string) bool {
 }
 
 // read judges an answer by its head, and reads and checks its body.
-func (r *run) read(q *plan, u *unit, res *http.Response, deadline time.Time, c *caching) (document.Value, *failure.Error) {
+func (r *run) read(q *plan, u *unit, res *http.Response, c *caching) (document.Value, *failure.Error) {
 	if err := q.judge(res); err != nil {
 		res.Body.Close()
 		return nil, err
 	}
 	c.add(res.Header, q)
-	text, err := r.take(u, res, deadline)
+	text, err := r.take(u, res)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +225,7 @@ type peeker interface{ Peek() []byte }
 
 // take reads the body into the unit's buffer and closes it. It fails if it is over a limit, breaks off, or has not come by
 // the deadline. A body that is in hand already needs no timer, and that is what most are.
-func (r *run) take(u *unit, res *http.Response, deadline time.Time) ([]byte, *failure.Error) {
+func (r *run) take(u *unit, res *http.Response) ([]byte, *failure.Error) {
 	limit := r.a.spec.Limits.AnswerBytes
 	length := res.ContentLength
 	if length > limit {
@@ -231,15 +236,13 @@ func (r *run) take(u *unit, res *http.Response, deadline time.Time) ([]byte, *fa
 		res.Body.Close()
 		return nil, nil
 	}
-	var watch alarm
-	if p, ok := res.Body.(peeker); !deadline.IsZero() && (!ok || length < 0 || int64(len(p.Peek())) < length) {
-		watch.set(deadline, res.Body)
+	if p, ok := res.Body.(peeker); !ok || length < 0 || int64(len(p.Peek())) < length {
+		u.late.set()
 	}
 	text, err := r.readAll(u, res.Body, max(length, 0), limit)
-	late := watch.stop()
 	res.Body.Close()
-	if late && err != nil {
-		return nil, &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseTimeout, Detail: "The answer did not end in time.", Err: err}
+	if u.late.stop() && err != nil {
+		return nil, errLate
 	}
 	return text, err
 }
@@ -270,29 +273,33 @@ func (r *run) readAll(u *unit, body io.Reader, length, limit int64) ([]byte, *fa
 
 var tooLong = &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseBodySize, Detail: "The answer is too long."}
 
-// alarm closes a body at its deadline, which wakes whoever reads it.
+var errLate = &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseTimeout, Detail: "The answer did not end in time."}
+
+// alarm gives a call up at its deadline. It does so by the call's context: to close a body is for its reader alone.
 type alarm struct {
-	timer *time.Timer
-	rang  atomic.Bool
-	done  chan struct{}
+	at     time.Time // zero: never
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	rang   *atomic.Bool // of this timer: one that was too late to stop rings into the void
 }
 
-func (a *alarm) set(at time.Time, body io.Closer) {
-	a.done = make(chan struct{})
-	a.timer = time.AfterFunc(time.Until(at), func() {
-		defer close(a.done)
-		a.rang.Store(true)
-		body.Close()
+func (a *alarm) set() {
+	if a.at.IsZero() {
+		return
+	}
+	cancel, rang := a.cancel, new(atomic.Bool)
+	a.rang = rang
+	a.timer = time.AfterFunc(time.Until(a.at), func() {
+		rang.Store(true)
+		cancel(errLate)
 	})
 }
 
-// stop reports whether the alarm rang, and has then waited until it was through.
+// stop reports whether the alarm rang, and forgets it.
 func (a *alarm) stop() bool {
-	if a.timer == nil || a.timer.Stop() {
-		return false
-	}
-	<-a.done
-	return a.rang.Load()
+	rang := a.timer != nil && !a.timer.Stop() && a.rang.Load()
+	*a = alarm{}
+	return rang
 }
 
 // parse makes a value of an answer.

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/template"
 )
 
@@ -110,13 +109,28 @@ func (a *Aggregate) depends(r *template.Reference) {
 	}
 }
 
-// setFields fills a call's header.
-func (q *plan) setFields(h http.Header, x *exchange.Exchange) {
-	for name, values := range x.Out.Header {
-		if len(values) == 0 || never(name) != "" {
-			continue
+// field is one that goes to every call.
+type field struct {
+	name   string
+	values []string
+}
+
+// collect finds the fields that go to every call, once for all of them.
+func (r *run) collect() {
+	for name, values := range r.x.Out.Header {
+		if len(values) > 0 && (traced[name] || !shared(values, r.x.In.Header[name])) && never(name) == "" {
+			r.fields = append(r.fields, field{name, values})
 		}
-		if traced[name] || q.forward[name] || !shared(values, x.In.Header[name]) {
+	}
+}
+
+// setFields fills a call's header.
+func (q *plan) setFields(h http.Header, r *run) {
+	for _, f := range r.fields {
+		h[f.name] = f.values
+	}
+	for name := range q.forward {
+		if values := r.x.Out.Header[name]; len(values) > 0 {
 			h[name] = values
 		}
 	}

@@ -23,6 +23,7 @@ type run struct {
 	ctx      context.Context // ends with the request, or as soon as a required call has failed
 	cancel   context.CancelCauseFunc
 	deadline time.Time // zero: none
+	fields   []field   // that go to every call
 	body     document.Value
 	calls    []state
 
@@ -61,6 +62,7 @@ func (a *Aggregate) begin(ctx context.Context, x *exchange.Exchange) *run {
 	if a.spec.Timeout > 0 {
 		r.deadline = time.Now().Add(a.spec.Timeout)
 	}
+	r.collect()
 	r.left.Store(int32(len(a.calls)))
 	for i, q := range a.calls {
 		r.calls[i].waits.Store(int32(q.waits))
@@ -81,6 +83,8 @@ func (r *run) end() {
 		s.attempts = s.attempts[:0]
 		s.unit.release()
 	}
+	clear(r.fields)
+	r.fields = r.fields[:0]
 	r.x, r.ctx, r.cancel, r.deadline, r.body, r.panicked = nil, nil, nil, time.Time{}, nil, nil
 	r.bytes.Store(0)
 	r.whole.Store(nil)
