@@ -194,3 +194,25 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// What would grow with the square of a description, or faster, ends at a bound.
+func TestWhatMultipliesIsBounded(t *testing.T) {
+	var chain, members, fields strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&chain, `<xs:complexType name="T%d"><xs:complexContent><xs:extension base="t:T%d"/></xs:complexContent></xs:complexType>`, i+1, i)
+		fmt.Fprintf(&members, `<xs:element name="m%d" substitutionGroup="t:h"/>`, i)
+	}
+	for i := range 6000 {
+		fmt.Fprintf(&fields, `<xs:element name="f%d"/>`, i)
+	}
+	in := `<xs:element name="In"><xs:complexType><xs:sequence>%s</xs:sequence></xs:complexType></xs:element>`
+	for name, text := range map[string]string{
+		"derived from each other": schema(`<xs:element name="In" type="t:T0"/><xs:complexType name="T0"><xs:sequence/></xs:complexType>` + chain.String()),
+		"in the place of one":     schema(fmt.Sprintf(in, `<xs:element ref="t:h"/>`) + `<xs:element name="h"/>` + members.String()),
+		"elements in one type":    schema(fmt.Sprintf(in, fields.String())),
+	} {
+		if _, err := Read("main.wsdl", files{"main.wsdl": describe(text)}.open); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %.200v", name, err)
+		}
+	}
+}

@@ -276,6 +276,9 @@ func (c *typeCompiler) substitutes(d *definition, name xml.Name, all []*definiti
 	if slices.Contains(all, d) {
 		return all, nil
 	}
+	if len(all) >= maxMembers {
+		return nil, d.node.Errorf("more than %d elements may stand in the place of one", maxMembers)
+	}
 	if err := c.set.count(d.node, 1); err != nil {
 		return nil, err
 	}
@@ -310,6 +313,9 @@ func (c *typeCompiler) field(p *Particle, d *definition, name xml.Name) (*Partic
 		return nil, d.node.Errorf("an element needs a name or a ref")
 	}
 	i, known := t.fieldNames[name]
+	if !known && len(t.Fields) >= maxFields {
+		return nil, d.node.Errorf("more than %d elements in one type", maxFields)
+	}
 	if !known {
 		typ, err := c.set.elementType(d)
 		if err != nil {

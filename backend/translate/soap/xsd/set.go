@@ -6,9 +6,13 @@ import (
 	"strings"
 )
 
-// maxParts is how many elements, groups and attributes all compiled types have together. Groups inside groups multiply:
-// this is what keeps a few lines from becoming millions.
-const maxParts = 300_000
+// Bounds of what is compiled. Groups inside groups multiply, and so do types derived from each other: this is what keeps a
+// few lines from becoming millions.
+const (
+	maxParts   = 300_000 // elements, groups, attributes and derived types of all types together
+	maxFields  = 5_000   // of one type
+	maxMembers = 2_000   // of one substitution group
+)
 
 // A Set is the definitions of all schemas of one description, and the types compiled from them so far.
 type Set struct {
@@ -24,8 +28,11 @@ type Set struct {
 	filling map[*Type]bool // their base is being looked at
 	inside  map[*definition]bool
 	queue   []task
-	filled  []*Type // since the last whole
 	parts   int
+
+	// What the compilation at hand has added, to be forgotten if it fails.
+	filled               []*Type
+	newTypes, newSimples []xml.Name
 }
 
 // definition is a global definition and what its schema says of all.
@@ -210,7 +217,7 @@ func (s *Set) Named(from *Node, name xml.Name) (*Type, error) {
 
 // whole runs one compilation to its end. If it fails, everything it made is forgotten: it may be half.
 func (s *Set) whole(compile func() error) error {
-	types, simples, roots, parts := cloneKeys(s.named), cloneKeys(s.simples), cloneKeys(s.roots), s.parts
+	parts := s.parts
 	err := compile()
 	for err == nil && len(s.queue) > 0 {
 		next := s.queue[0]
@@ -218,31 +225,22 @@ func (s *Set) whole(compile func() error) error {
 		err = s.fill(next.typ, next.node, next.schema)
 	}
 	if err == nil {
-		s.related()
-		return nil
+		err = s.related()
 	}
-	keepKeys(s.named, types)
-	keepKeys(s.simples, simples)
-	keepKeys(s.roots, roots)
-	s.queue, s.filled, s.parts = nil, nil, parts
-	clear(s.filling)
-	clear(s.inside)
+	if err != nil {
+		forget(s.named, s.newTypes)
+		forget(s.simples, s.newSimples)
+		s.queue, s.parts = nil, parts
+		clear(s.filling)
+		clear(s.inside)
+	}
+	s.filled, s.newTypes, s.newSimples = nil, nil, nil
 	return err
 }
 
-func cloneKeys[V any](m map[xml.Name]V) map[xml.Name]bool {
-	keys := make(map[xml.Name]bool, len(m))
-	for k := range m {
-		keys[k] = true
-	}
-	return keys
-}
-
-func keepKeys[V any](m map[xml.Name]V, keep map[xml.Name]bool) {
-	for k := range m {
-		if !keep[k] {
-			delete(m, k)
-		}
+func forget[V any](m map[xml.Name]V, names []xml.Name) {
+	for _, name := range names {
+		delete(m, name)
 	}
 }
 
@@ -267,6 +265,7 @@ func (s *Set) typeNamed(from *Node, name xml.Name) (*Type, error) {
 	if simple := builtin(name); simple != nil && s.types[name] == nil {
 		t := simpleType(simple)
 		s.named[name] = t
+		s.newTypes = append(s.newTypes, name)
 		return t, nil
 	}
 	d := s.types[name]
@@ -281,6 +280,7 @@ func (s *Set) typeNamed(from *Node, name xml.Name) (*Type, error) {
 	}
 	t := &Type{Name: name}
 	s.named[name] = t
+	s.newTypes = append(s.newTypes, name)
 	s.queue = append(s.queue, task{t, d.node, d.schema})
 	return t, s.deriveFrom(t, d.node)
 }
@@ -297,16 +297,32 @@ func (s *Set) deriveFrom(t *Type, from *Node) error {
 }
 
 // related tells the bases of the types just filled what may stand for them.
-func (s *Set) related() {
+func (s *Set) related() error {
+	for _, t := range s.filled {
+		for above := substitutable(t); above != nil; above = substitutable(above) {
+			s.parts++
+		}
+		if s.parts > maxParts {
+			return fmt.Errorf("the type `%s` and others are derived from each other more than %d times", clip(t.Name.Local), maxParts)
+		}
+	}
 	for _, t := range s.filled {
 		if t.Abstract || t.Name.Local == "" {
 			continue
 		}
-		for above := t.Base; above != nil && !above.AnyType && !above.IsSimple(); above = above.Base {
+		for above := substitutable(t); above != nil; above = substitutable(above) {
 			above.Derived = append(above.Derived, t)
 		}
 	}
-	s.filled = nil
+	return nil
+}
+
+// substitutable is the base that a type may stand for: not text, which has no xsi:type, and not anything at all.
+func substitutable(t *Type) *Type {
+	if t.Base == nil || t.Base.AnyType || t.Base.IsSimple() {
+		return nil
+	}
+	return t.Base
 }
 
 func simpleType(simple *Simple) *Type {

@@ -56,6 +56,7 @@ func (s *Set) simpleNamed(from *Node, name xml.Name) (*Simple, error) {
 	simple, err := s.simple(d.node, d.schema)
 	if err == nil {
 		s.simples[name] = simple
+		s.newSimples = append(s.newSimples, name)
 	}
 	return simple, err
 }
