@@ -26,9 +26,10 @@ type sealer struct{ noted int }
 
 // seal fills fields and need, from below. A part of an inherited particle was sealed before and stays as it is.
 func (w *sealer) seal(p *Particle) {
-	if p.fields != nil {
+	if p.sealed {
 		return
 	}
+	p.sealed = true
 	switch p.Is {
 	case One:
 		p.fields = []int{p.Field}

@@ -127,6 +127,7 @@ type Particle struct {
 	Parts    []*Particle
 	fields   []int // all fields at or below, without repetition
 	need     []int // those that must stand whenever the particle does
+	sealed   bool  // fields and need are known
 }
 
 // An Element is one that may stand by itself: the root of a message, a header, a fault's detail.
