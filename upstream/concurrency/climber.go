@@ -22,6 +22,10 @@ import (
 // least can be seen) or drifts under constant load, and takes the cheapest kind of request for the measure of all. Here
 // nothing is ever held back to measure, errors are not mistaken for speed, and only the service's own averages count.
 //
+// A goodput that is not steady can feign a slope. So the limit also falls while requests stay twice as long, in the mean, as
+// in the best of the latest rounds, which is known without a low limit: the limit has swung below the knee. Five such steps
+// that do not help mean that the service has become slower, and that this is its best now.
+//
 // Rounds in which the limit was not what held requests back say nothing and change nothing.
 type Climber struct {
 	limit atomic.Int64
@@ -38,6 +42,8 @@ type Climber struct {
 	began    time.Time // of counting
 	starting bool      // doubling
 	streak   int       // steps in one direction; negative: down
+	best     float64   // the shortest mean stay of a round, in seconds; it ages
+	doubts   int       // rounds in a row that were crowded
 	slope    slope
 }
 
@@ -49,9 +55,12 @@ const (
 	stepPart    = 0.10
 	farStep     = 0.20
 	longStreak  = 4
-	leastRound  = 100 // endings
-	roundFactor = 4   // endings of a round for each place
-	pressedPart = 0.8 // of the limit that must have been in use
+	muchLonger  = 2.0
+	mostDoubts  = 5
+	aging       = 1.03 // a round
+	leastRound  = 100  // endings
+	roundFactor = 4    // endings of a round for each place
+	pressedPart = 0.8  // of the limit that must have been in use
 )
 
 // NewClimber makes a climber that goes up to most; 0: to a hundred thousand.
@@ -126,12 +135,31 @@ func (c *Climber) conclude(now time.Time) {
 	}
 	goodput := max(float64(c.good.Load()), 0.5) / took // half an answer stands for none, which has no logarithm
 	c.slope.add(math.Log(n), math.Log(goodput))
-	c.limit.Store(min(max(c.next(limit), leastLimit), c.most))
+	up := c.slope.at() > pays && !c.crowded(n*took/float64(ended))
+	c.limit.Store(min(max(c.next(limit, up), leastLimit), c.most))
+}
+
+// crowded reports whether requests stay so much longer than at their best that they must be waiting for each other,
+// whatever the slope says of a goodput that is not steady.
+func (c *Climber) crowded(stay float64) bool {
+	if c.best == 0 || stay < c.best {
+		c.best = stay
+	}
+	crowded := stay > muchLonger*c.best
+	switch {
+	case !crowded:
+		c.doubts = 0
+	case c.doubts == mostDoubts: // lowering the limit has not helped: this is how long it takes now
+		c.best, c.doubts, crowded = stay, 0, false
+	default:
+		c.doubts++
+	}
+	c.best *= aging
+	return crowded
 }
 
 // next is the limit after limit.
-func (c *Climber) next(limit int64) int64 {
-	up := c.slope.at() > pays
+func (c *Climber) next(limit int64, up bool) int64 {
 	switch {
 	case c.starting && up && limit < c.most:
 		return limit * 2
