@@ -400,6 +400,19 @@ func TestIdleHTTP2ConnectionsAreBounded(t *testing.T) {
 }
 
 // Whatever way requests end, nothing of them stays behind.
+// A connection that is being closed is given to nobody, or the closing would break off who has just begun.
+func TestAConnectionThatIsClosedTakesNobodyAlong(t *testing.T) {
+	tr := New(Options{Network: "tcp", Address: server2(t, func(http.ResponseWriter, *http.Request) {}), HTTP2: true, ConnectTimeout: patience})
+	tr.CloseIdle()
+	for i := range 200 {
+		res, err := tr.RoundTrip(t.Context(), &Trip{Request: request(t, "GET", "")})
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		res.Body.Close()
+	}
+}
+
 func TestChurnLeavesNothing(t *testing.T) {
 	answer := func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()

@@ -44,6 +44,7 @@ type http2Conn struct {
 	limit   int  // streams at once
 	busy    int  // streams in use
 	used    bool // has carried a stream
+	leaving bool // is being closed
 }
 
 // waiter is a request without a stream. Its channel has room for the one answer it gets.
@@ -138,7 +139,7 @@ func (p *pool) expected() int {
 func (p *pool) leastBusy() *http2Conn {
 	var best *http2Conn
 	for _, c := range p.conns {
-		if c.busy < c.limit && (best == nil || c.busy < best.busy) && c.streams.CanTakeNewRequest() {
+		if !c.leaving && c.busy < c.limit && (best == nil || c.busy < best.busy) && c.streams.CanTakeNewRequest() {
 			best = c
 		}
 	}
@@ -158,14 +159,21 @@ func (p *pool) give(c *http2Conn) {
 	c.busy--
 	p.serve()
 	if c.busy == 0 && (p.gone || p.tooManyIdle()) {
-		go c.streams.Close()
+		leave(c)
 	}
+}
+
+// leave closes a connection that carries nothing. That takes a moment, in which it must not be given another stream: the
+// closing would break it off.
+func leave(c *http2Conn) {
+	c.leaving = true
+	go c.streams.Close()
 }
 
 func (p *pool) tooManyIdle() bool {
 	idle := 0
 	for _, c := range p.conns {
-		if c.busy == 0 {
+		if c.busy == 0 && !c.leaving {
 			idle++
 		}
 	}
@@ -200,7 +208,7 @@ func (p *pool) add(c *http2Conn) {
 	p.conns = append(p.conns, c)
 	p.serve()
 	if p.gone && c.busy == 0 {
-		go c.streams.Close()
+		leave(c)
 	}
 }
 
@@ -271,7 +279,7 @@ func (p *pool) closeIdle() {
 	p.gone = true
 	for _, c := range p.conns {
 		if c.busy == 0 {
-			go c.streams.Close()
+			leave(c)
 		}
 	}
 }
