@@ -2,7 +2,6 @@ package config
 
 import (
 	"bytes"
-	"encoding/json"
 	"time"
 )
 
@@ -113,41 +112,6 @@ func (n Node) JSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	var b bytes.Buffer
-	err := n.n.plainJSON(&b)
+	err := n.n.writeJSON(&b, false)
 	return b.Bytes(), err
-}
-
-func (n *node) plainJSON(b *bytes.Buffer) error {
-	if n.kind == scalarNode {
-		switch {
-		case n.tag == nullTag:
-			b.WriteString("null")
-		case n.tag != stringTag && json.Valid([]byte(n.text)):
-			b.WriteString(n.text)
-		default:
-			return writeString(b, n.text)
-		}
-		return nil
-	}
-	brackets := "[]"
-	if n.kind == mappingNode {
-		brackets = "{}"
-	}
-	b.WriteByte(brackets[0])
-	for i, item := range n.items {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		if n.kind == mappingNode {
-			if err := writeString(b, item.key); err != nil {
-				return err
-			}
-			b.WriteByte(':')
-		}
-		if err := item.plainJSON(b); err != nil {
-			return err
-		}
-	}
-	b.WriteByte(brackets[1])
-	return nil
 }

@@ -13,21 +13,22 @@ func (s shownNode) MarshalJSON() ([]byte, error) {
 		return []byte("{}"), nil
 	}
 	var b bytes.Buffer
-	err := s.n.writeJSON(&b)
+	err := s.n.writeJSON(&b, true)
 	return b.Bytes(), err
 }
 
-func (n *node) writeJSON(b *bytes.Buffer) error {
+// writeJSON writes the tree as it was written, secrets hidden or not.
+func (n *node) writeJSON(b *bytes.Buffer, hide bool) error {
 	switch n.kind {
 	case listNode:
-		return n.writeItems(b, '[', ']')
+		return n.writeItems(b, '[', ']', hide)
 	case mappingNode:
-		return n.writeItems(b, '{', '}')
+		return n.writeItems(b, '{', '}', hide)
 	}
-	return n.writeScalar(b)
+	return n.writeScalar(b, hide)
 }
 
-func (n *node) writeItems(b *bytes.Buffer, open, end byte) error {
+func (n *node) writeItems(b *bytes.Buffer, open, end byte, hide bool) error {
 	b.WriteByte(open)
 	for i, item := range n.items {
 		if i > 0 {
@@ -39,7 +40,7 @@ func (n *node) writeItems(b *bytes.Buffer, open, end byte) error {
 			}
 			b.WriteByte(':')
 		}
-		if err := item.writeJSON(b); err != nil {
+		if err := item.writeJSON(b, hide); err != nil {
 			return err
 		}
 	}
@@ -47,9 +48,9 @@ func (n *node) writeItems(b *bytes.Buffer, open, end byte) error {
 	return nil
 }
 
-func (n *node) writeScalar(b *bytes.Buffer) error {
+func (n *node) writeScalar(b *bytes.Buffer, hide bool) error {
 	switch {
-	case n.secret:
+	case n.secret && hide:
 		return writeString(b, redacted)
 	case n.tag == nullTag:
 		b.WriteString("null")

@@ -40,6 +40,19 @@ const (
 	inside               // in a string of a JSON body
 )
 
+// PlaceOf is the place that a body of a media type is.
+func PlaceOf(media string) Place {
+	switch {
+	case document.IsJSON(media):
+		return JSON
+	case document.IsXML(media):
+		return XML
+	case document.IsForm(media):
+		return Form
+	}
+	return Text
+}
+
 // A Template is a text with references. It is not changed after Parse, but for what the caller sets in its References, and
 // then safe for concurrent use.
 type Template struct {

@@ -213,11 +213,11 @@ func (q *plan) fits(said string) bool {
 	}
 	switch q.Format {
 	case XML:
-		return isXML(media)
+		return document.IsXML(media)
 	case Text:
 		return strings.HasPrefix(media, "text/")
 	}
-	return isJSON(media)
+	return document.IsJSON(media)
 }
 
 // peeker is a body that shows what is in hand.

@@ -231,27 +231,7 @@ func (p *planner) body(q *plan) {
 		p.wrong("contentType", fmt.Errorf("%q is no media type", q.ContentType))
 	}
 	q.contentType = []string{q.ContentType}
-	q.body = p.template("body", q.Body, placeOf(media), q)
-}
-
-func placeOf(media string) template.Place {
-	switch {
-	case isJSON(media):
-		return template.JSON
-	case isXML(media):
-		return template.XML
-	case media == "application/x-www-form-urlencoded":
-		return template.Form
-	}
-	return template.Text
-}
-
-func isJSON(media string) bool {
-	return media == "application/json" || strings.HasSuffix(media, "+json")
-}
-
-func isXML(media string) bool {
-	return media == "application/xml" || media == "text/xml" || strings.HasSuffix(media, "+xml")
+	q.body = p.template("body", q.Body, template.PlaceOf(media), q)
 }
 
 func (p *planner) pick(q *plan) {

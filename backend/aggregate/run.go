@@ -113,9 +113,9 @@ func (r *run) readBody() error {
 	switch {
 	case out.Header["Content-Encoding"] != nil:
 		return failure.Request(http.StatusUnsupportedMediaType, "The body must not be compressed.")
-	case media == "application/x-www-form-urlencoded":
+	case document.IsForm(media):
 		r.body, err = document.FromForm(text)
-	case isJSON(media) || media == "":
+	case document.IsJSON(media) || media == "":
 		r.body, err = document.Parse(text, r.a.spec.Limits.Depth)
 	default:
 		return failure.Request(http.StatusUnsupportedMediaType, "The body must be JSON or a form.")

@@ -233,7 +233,7 @@ func carry(in *http.Request, body document.Value) {
 		return
 	}
 	media, _, _ := mime.ParseMediaType(in.Header.Get("Content-Type"))
-	isJSON := media == "application/json" || strings.HasSuffix(media, "+json")
+	isJSON := document.IsJSON(media)
 	if in.Header["Content-Type"] == nil {
 		in.Header["Content-Type"] = []string{"application/json"}
 		isJSON = true

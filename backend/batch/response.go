@@ -108,7 +108,7 @@ func (a *answer) appendBody(b []byte) []byte {
 		return b
 	}
 	media, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
-	if media == "application/json" || strings.HasSuffix(media, "+json") {
+	if document.IsJSON(media) {
 		if v, err := document.Parse(a.body, document.MaxDepth-maxNesting); err == nil {
 			return append(append(b, `,"body":`...), v...)
 		}

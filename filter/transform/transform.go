@@ -129,7 +129,7 @@ func (f *Filter) change(key string, b *Body) (*change, error) {
 		wrong("root", err)
 	}
 	if b.Template != "" {
-		c.template, err = f.parse(b.Template, placeOf(media))
+		c.template, err = f.parse(b.Template, template.PlaceOf(media))
 		wrong("template", err)
 	} else if b.JQ == "" && b.From == b.To {
 		wrong("to", errors.New("the body would stay as it is: write to, jq or template"))
@@ -153,26 +153,6 @@ func (f *Filter) parse(text string, place template.Place) (*template.Template, e
 	return t, t.Bind(captures, func(r *template.Reference) (int, bool) { return 0, r.Root == "body" }, nil)
 }
 
-func placeOf(media string) template.Place {
-	switch {
-	case isJSON(media):
-		return template.JSON
-	case isXML(media):
-		return template.XML
-	case media == mediaTypes["form"]:
-		return template.Form
-	}
-	return template.Text
-}
-
-func isJSON(media string) bool {
-	return media == mediaTypes["json"] || strings.HasSuffix(media, "+json")
-}
-
-func isXML(media string) bool {
-	return media == mediaTypes["xml"] || media == "text/xml" || strings.HasSuffix(media, "+xml")
-}
-
 // fits reports whether a message's Content-Type is what the change reads. None at all is taken at its word.
 func (c *change) fits(h http.Header) bool {
 	said := h["Content-Type"]
@@ -185,11 +165,11 @@ func (c *change) fits(h http.Header) bool {
 	}
 	switch c.From {
 	case "xml":
-		return isXML(media)
+		return document.IsXML(media)
 	case "form":
-		return media == mediaTypes["form"]
+		return document.IsForm(media)
 	}
-	return isJSON(media)
+	return document.IsJSON(media)
 }
 
 var (
