@@ -126,23 +126,40 @@ func (t *turn) finish() bool {
 		return false
 	case t.body.over():
 		return !w.closing
-	case !w.closing && t.body.err == nil && t.drain():
+	case !w.closing && t.readable() && t.drain():
 		return true
 	}
 	t.conn.lingers = true
 	return false
 }
 
-// unreadable reports whether the rest of the body is not worth reading, or will never come.
+// readable reports whether the body can be read on: nothing is wrong with it but that we have ended its reading. The
+// client has not been told that the connection ends, and may be sending the next request behind the body already.
+func (t *turn) readable() bool {
+	b, s := &t.body, &t.conn.in.sock
+	if b.err != nil && b.err != errBodyClosed && !(s.halted.Load() && isTimeout(b.err)) {
+		return false
+	}
+	s.resume()
+	b.err = nil
+	return true
+}
+
+// unreadable reports whether the rest of the body is not worth reading, or will never come. Of chunks nobody knows how
+// many are left: where some were passed on and an early answer stops that, more than is worth reading may follow, and a
+// connection closed behind them, unannounced, would take the client's next request along.
 func (t *turn) unreadable() bool {
-	_, left, err := t.body.progress()
+	taken, left, err := t.body.progress()
 	switch {
 	case err == io.EOF:
 		return false
 	case err != nil, t.awaitsContinue() && !t.continued:
 		return true
 	}
-	return t.body.coding == byLength && left > drainBytes
+	if t.body.coding == byChunks {
+		return taken > 0
+	}
+	return left > drainBytes
 }
 
 // drain reads the rest of the body, up to a bound.
