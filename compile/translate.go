@@ -216,7 +216,7 @@ func (k *compiler) reflected(svc *upstream.Service, key string) *schema.Schema {
 	if k.Previous != nil {
 		before, _ = k.Previous.Part(key).(*schema.Schema)
 	}
-	s := schema.Reflected(call, nil, before)
+	s := schema.Reflected(call, before)
 	k.parts = append(k.parts, snapshot.NamedPart{Key: key, Part: s})
 	return s
 }

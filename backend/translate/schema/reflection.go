@@ -36,8 +36,8 @@ const (
 
 // Reflected is a schema that asks the service itself, once it is started. From before, a schema of the same service or
 // nil, it takes over what is known.
-func Reflected(call Caller, failed func(error), before *Schema) *Schema {
-	s := &Schema{fetcher: &fetcher{call: call, failed: failed}}
+func Reflected(call Caller, before *Schema) *Schema {
+	s := &Schema{fetcher: &fetcher{call: call}}
 	if before != nil {
 		s.set.Store(before.Set())
 	}
@@ -47,7 +47,6 @@ func Reflected(call Caller, failed func(error), before *Schema) *Schema {
 // fetcher is the goroutine that asks.
 type fetcher struct {
 	call   Caller
-	failed func(error) // told of every failure; may be nil
 	begin  sync.Once
 	cancel context.CancelFunc
 	over   sync.WaitGroup
@@ -85,11 +84,10 @@ func (s *Schema) keepFetching(ctx context.Context) {
 	for {
 		pause := refreshEvery
 		if err := s.fetch(ctx); err != nil && ctx.Err() == nil {
-			if s.fetcher.failed != nil {
-				s.fetcher.failed(err)
-			}
+			s.failed.Store(&err)
 			pause, wait = wait, min(2*wait, retryMost)
 		} else {
+			s.failed.Store(nil)
 			wait = retryFirst
 		}
 		select {

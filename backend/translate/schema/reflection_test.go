@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,7 +58,7 @@ func TestReflectionOfGRPCGo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			call := serve(t, register)
-			s := Reflected(call, nil, nil)
+			s := Reflected(call, nil)
 			if s.Set() != nil {
 				t.Fatal("known before the start")
 			}
@@ -75,7 +76,7 @@ func TestReflectionOfGRPCGo(t *testing.T) {
 			if err := s.fetch(t.Context()); err != nil || s.Set() != before {
 				t.Errorf("what has not changed was put in force anew: %v", err)
 			}
-			if Reflected(call, nil, s).Set() != before {
+			if Reflected(call, s).Set() != before {
 				t.Error("a reload forgets what is known")
 			}
 		})
@@ -83,7 +84,7 @@ func TestReflectionOfGRPCGo(t *testing.T) {
 }
 
 func TestNoReflection(t *testing.T) {
-	s := Reflected(serve(t, func(*grpc.Server) {}), nil, nil)
+	s := Reflected(serve(t, func(*grpc.Server) {}), nil)
 	if err := s.fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "UNIMPLEMENTED") || s.Set() != nil {
 		t.Error(err)
 	}
@@ -92,22 +93,22 @@ func TestNoReflection(t *testing.T) {
 // A service that is not there yet is asked again; what went wrong later costs nothing that is known.
 func TestFetchingGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked, failures := 0, 0
+		var asked atomic.Int32
 		s := Reflected(func(context.Context, *http.Request) (*http.Response, error) {
-			asked++
+			asked.Add(1)
 			return nil, errors.New("refused")
-		}, func(error) { failures++ }, nil)
+		}, nil)
 		s.set.Store(new(Set))
 		s.Start()
 		s.Start()
 		synctest.Wait()
-		if asked != 1 {
-			t.Errorf("asked %d times at the start", asked)
+		if asked.Load() != 1 {
+			t.Errorf("asked %d times at the start", asked.Load())
 		}
 		time.Sleep(3*retryFirst + time.Millisecond) // one, and twice that
 		synctest.Wait()
-		if asked != 3 || failures != 3 || s.Set() == nil {
-			t.Errorf("asked %d times, %d failures, known: %v", asked, failures, s.Set() != nil)
+		if asked.Load() != 3 || s.Err() == nil || s.Set() == nil {
+			t.Errorf("asked %d times, %v, known: %v", asked.Load(), s.Err(), s.Set() != nil)
 		}
 		s.Stop()
 		s.Stop()

@@ -281,6 +281,18 @@ type Schema struct {
 	set     atomic.Pointer[Set]
 	fetcher *fetcher       // nil: the set is there, and stays
 	part    *Derived[*Set] // not nil: this is a part of another schema, and nothing else is set
+	failed  atomic.Pointer[error]
+}
+
+// Err is why the last fetch failed, nil if it did not.
+func (s *Schema) Err() error {
+	if s.part != nil {
+		return s.part.From.Err()
+	}
+	if err := s.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Static is a schema whose set is known.

@@ -24,6 +24,7 @@ type call struct {
 	op         *operation
 	match      httprule.Match[*operation]
 	query      string
+	media      string           // of the request's body
 	params     []jsonwire.Param // of the query, that may not come again
 
 	body    []byte // of the client
@@ -66,7 +67,7 @@ func (c *call) answer(ctx context.Context, a *api, next backend.Backend) (handed
 	if c.op, err = a.find(&c.match, out.Method, out.URL.Opaque); err != nil {
 		return false, err
 	}
-	c.query = out.URL.RawQuery
+	c.query, c.media = out.URL.RawQuery, mediaOf(c.x.In.Header)
 	limit, err := c.deadline()
 	if err != nil {
 		return false, err

@@ -52,7 +52,7 @@ func (c *call) readBody() error {
 	if err := acceptable(c.x.In.Header); err != nil {
 		return err
 	}
-	if !c.op.rawIn && saysOtherThanJSON(c.contentType()) {
+	if !c.op.rawIn && saysOtherThanJSON(c.media) {
 		return errMedia
 	}
 	limit := int64(c.translator.options.MessageBytes)
@@ -105,9 +105,9 @@ func (c *call) appendBody(body []byte) (err error) {
 	op := c.op
 	switch {
 	case op.rawIn && op.body == wholeBody:
-		c.frame = appendRaw(c.frame, c.contentType(), body)
+		c.frame = appendRaw(c.frame, c.media, body)
 	case op.rawIn:
-		c.scratch = appendRaw(c.scratch[:0], c.contentType(), body)
+		c.scratch = appendRaw(c.scratch[:0], c.media, body)
 		c.frame = op.bodyField.AppendBytes(c.frame, c.scratch)
 	case isBlank(body): // as good as {}
 	case op.body == wholeBody:
@@ -140,8 +140,9 @@ func appendRaw(to []byte, contentType string, data []byte) []byte {
 	return to
 }
 
-func (c *call) contentType() string {
-	if v := c.x.In.Header["Content-Type"]; len(v) > 0 {
+// mediaOf is the type of a request's body.
+func mediaOf(h http.Header) string {
+	if v := h["Content-Type"]; len(v) > 0 {
 		return strings.ToValidUTF8(v[0], "")
 	}
 	return ""

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/sluice-gateway/sluice/backend/translate/grpc"
 	"github.com/sluice-gateway/sluice/failure"
@@ -60,9 +61,10 @@ func (c *call) formOf() form {
 	return lines
 }
 
-// streamBody reads frames and is read as text.
+// streamBody reads frames and is read as text. A listener closes it while it is read if it has been silent for too long.
 type streamBody struct {
-	call  *call
+	mu    sync.Mutex
+	call  *call // nil: closed
 	form  form
 	sent  sending
 	from  *http.Response // of the service, whose trailers come when its stream has ended
@@ -74,6 +76,11 @@ type streamBody struct {
 
 // Read implements io.Reader.
 func (s *streamBody) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.call == nil {
+		return 0, errDetached
+	}
 	for len(s.rest) == 0 {
 		if s.err != nil {
 			return 0, s.err
@@ -203,14 +210,14 @@ func (s *streamBody) begin() (contentType []string, err error) {
 	return contentType, err
 }
 
-// Close implements io.Closer.
+// Close implements io.Closer. A Read that waits for the service is woken by the end of its answer.
 func (s *streamBody) Close() error {
-	c := s.call
-	if c == nil {
-		return nil
-	}
-	s.call, s.rest, s.ended = nil, nil, true
 	err := s.from.Body.Close()
-	c.release()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.call; c != nil {
+		s.call, s.rest = nil, nil
+		c.release()
+	}
 	return err
 }

@@ -71,7 +71,7 @@ func (t *Translator) RenderFailure(*exchange.Exchange, http.Header) *http.Respon
 func (t *Translator) Answer(ctx context.Context, x *exchange.Exchange, next backend.Backend) error {
 	a, known := t.api.Get()
 	if !known {
-		return errUnknownYet
+		return unknownYet(t.api.From.Err())
 	}
 	if t.options.OpenAPI != "" && x.Path == t.options.OpenAPI {
 		return a.serveDocument(x)
@@ -85,9 +85,12 @@ func (t *Translator) Answer(ctx context.Context, x *exchange.Exchange, next back
 	return err
 }
 
-var errUnknownYet = &failure.Error{
-	Source: failure.Upstream, Kind: failure.DestinationUnavailable,
-	Detail: "The service has not told of its methods yet.", Header: http.Header{"Retry-After": {"1"}},
+// unknownYet is the failure while nothing is known; why is for the log.
+func unknownYet(why error) error {
+	return &failure.Error{
+		Source: failure.Upstream, Kind: failure.DestinationUnavailable, Err: why,
+		Detail: "The service has not told of its methods yet.", Header: http.Header{"Retry-After": {"1"}},
+	}
 }
 
 // api is what a set of methods looks like from outside.

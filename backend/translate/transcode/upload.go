@@ -16,10 +16,11 @@ import (
 // into messages as it comes.
 //
 // The transport reads it while the answer may be on its way already, in another goroutine, so it has a call of its own to
-// build frames in.
+// build frames in, and nothing of the exchange, which it may outlive.
 type upload struct {
-	mu      sync.Mutex
-	build   *call // nil: the stream is over
+	mu      sync.Mutex // of all but closed
+	closed  atomic.Bool
+	build   *call
 	from    io.ReadCloser
 	in      []byte // read and not used
 	scanned jsonwire.Splitter
@@ -30,7 +31,7 @@ type upload struct {
 }
 
 func newUpload(c *call) *upload {
-	u := &upload{from: c.x.Out.Body, build: &call{translator: c.translator, x: c.x, op: c.op, query: c.query}}
+	u := &upload{from: c.x.Out.Body, build: &call{translator: c.translator, op: c.op, query: c.query, media: c.media}}
 	u.build.match.CopyFrom(&c.match)
 	if u.from == nil {
 		u.from = http.NoBody
@@ -51,7 +52,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for len(u.rest) == 0 {
-		if u.build == nil {
+		if u.closed.Load() {
 			return 0, errDetached
 		}
 		if err := u.next(); err != nil {
@@ -66,13 +67,10 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close implements io.Closer. A Read that waits for the client is woken by the end of its body.
+// Close implements io.Closer. It does not wait for a Read that waits for the client.
 func (u *upload) Close() error {
-	err := u.from.Close()
-	u.mu.Lock()
-	u.build, u.rest = nil, nil
-	u.mu.Unlock()
-	return err
+	u.closed.Store(true)
+	return u.from.Close()
 }
 
 // next makes one more frame, or returns io.EOF.
