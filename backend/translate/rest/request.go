@@ -37,7 +37,10 @@ func (t *Translator) send(x *exchange.Exchange, m *method) (grpc.Status, error) 
 	if err := d.Decode(&all); err != nil {
 		return grpc.Status{}, err
 	}
-	fields, _ := all.(map[string]any)
+	fields, isObject := all.(map[string]any)
+	if !isObject && m.method.Input.Fields().Len() == 1 { // a wrapper, which JSON writes as its one value
+		fields = map[string]any{m.method.Input.Fields().Get(0).JSONName(): all}
+	}
 	path, problem := m.path(fields)
 	if problem != "" {
 		return invalid(problem), nil
