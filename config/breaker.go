@@ -33,7 +33,7 @@ type CircuitBreaker struct {
 	Fallback *Fallback `yaml:"fallback"`
 }
 
-// Fallback answers in place of a service whose circuit breaker is open. `lastGood` comes first; `service` or `status` is
+// Fallback answers in place of a service whose circuit breaker is open, or none of whose endpoints may be used. `lastGood` comes first; `service` or `status` is
 // for what it does not have.
 type Fallback struct {
 	// The status code of a fixed answer. 503, if `body` or `headers` are given and this is not.

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,9 +15,9 @@ import (
 	"github.com/sluice-gateway/sluice/upstream/lastgood"
 )
 
-// Fallback is what answers in place of a service whose circuit breaker is open, or those of all its endpoints. The last
-// good answer comes first, then the other service, then the answer of the configuration. A call that had an attempt
-// does not fall back: what that said is the answer.
+// Fallback is what answers in place of a service whose circuit breaker is open, or none of whose endpoints may be used.
+// The last good answer comes first, then the other service, then the answer of the configuration. A call that had an
+// attempt does not fall back: what that said is the answer.
 type Fallback struct {
 	LastGood time.Duration // how old a last good answer may be; 0: none is given
 	Service  string        // bound by FallBackTo; empty: none
@@ -49,7 +49,7 @@ func (s *Service) Do(ctx context.Context, call *Call) (*http.Response, error) {
 	return res, err
 }
 
-// unasked reports whether breakers kept the service from being asked.
+// unasked reports whether there was nobody to ask: the breaker is open, or no endpoint may be used.
 func unasked(err error) bool { return errors.Is(err, errBreakerOpen) || err == errNoEndpoint }
 
 // lastGoodKey is what the answer to a call is kept under; empty: it is not. Only what nobody in particular asks for is:
@@ -90,13 +90,13 @@ func (s *Service) fallBack(ctx context.Context, call *Call, key string, why erro
 
 // answer is the configured one. A 503 says when to come again, as without a fallback.
 func (f *Fallback) answer(r *http.Request, why error) *http.Response {
-	header := maps.Clone(f.Header)
+	header := f.Header.Clone()
 	if header == nil {
 		header = make(http.Header)
 	}
 	if cause := failure.From(why); f.Status == http.StatusServiceUnavailable && header["Retry-After"] == nil {
 		if after := cause.Header["Retry-After"]; after != nil {
-			header["Retry-After"] = after
+			header["Retry-After"] = slices.Clone(after)
 		}
 	}
 	return &http.Response{
