@@ -45,7 +45,7 @@ func (l *life) render() *http.Response {
 	}
 	switch {
 	case isGRPC(x.In.Header):
-		return renderGRPC(f, header)
+		return renderGRPC(x, f, header)
 	case grpcweb.Is(x.In): // its service may speak that itself
 		return grpcweb.RenderFailure(x, header)
 	case connect.Is(x.In):
@@ -76,8 +76,10 @@ func renderProblem(x *exchange.Exchange, f *failure.Error, header http.Header) *
 }
 
 // renderGRPC tells a failure in an answer of trailers only: HTTP 200 and a status (the gRPC protocol over HTTP/2).
-func renderGRPC(f *failure.Error, header http.Header) *http.Response {
-	header["Content-Type"] = []string{"application/grpc"}
+// The media type is the client's own, with its codec: some clients take another for no answer of gRPC's.
+func renderGRPC(x *exchange.Exchange, f *failure.Error, header http.Header) *http.Response {
+	media, _, _ := strings.Cut(first(x.In.Header, "Content-Type"), ";")
+	header["Content-Type"] = []string{media}
 	header["Grpc-Status"] = []string{strconv.Itoa(f.GRPCStatus())}
 	header["Grpc-Message"] = []string{percentEncode(f.Message())}
 	return &http.Response{StatusCode: http.StatusOK, Header: header, Body: http.NoBody}
