@@ -62,7 +62,7 @@ func TestPressure(t *testing.T) {
 func TestWhoIsRefused(t *testing.T) {
 	const requests = 20_000
 	for _, c := range []struct {
-		pressure                     uint32
+		pressure                      uint32
 		sheddable, standard, critical float64
 	}{
 		{0, 0, 0, 0}, {250, 0.25, 0, 0}, {1000, 1, 0, 0}, {1500, 1, 0.5, 0}, {2000, 1, 1, 0},
