@@ -406,3 +406,42 @@ func TestFailuresAreFaults(t *testing.T) {
 		t.Errorf("%d %s", res.StatusCode, body)
 	}
 }
+
+func TestQueriesAndOnlyFields(t *testing.T) {
+	s := newService(t)
+	url := start(t, s, "", `{soap: {wsdl: `+calculator+`, rest: {operations: {Sum: {method: GET, path: /sums}, Divide: {path: "/divide/{a}"}}}}}`)
+	s.says(200, "application/json", `{"total":1,"count":1}`)
+	call(t, "POST", url+"/calc", "text/xml", envelope(`<Sum xmlns="urn:sluice:calculator"><item label="x y">1</item><item>2</item></Sum>`))
+	if s.method != "GET" || s.uri != "/sums?item.%40label=x+y&item.%23text=1&item.%23text=2" || s.body != "" || s.got.Get("Content-Type") != "" {
+		t.Errorf("%s %s %q", s.method, s.uri, s.body)
+	}
+	s.says(200, "application/json", ` 7`)
+	res, body := call(t, "POST", url+"/calc", "text/xml", envelope(`<Divide xmlns="urn:sluice:calculator"><a>14</a><b>2</b></Divide>`))
+	if res.StatusCode != 200 || !strings.Contains(body, "result>7</") || s.uri != "/divide/14" || s.body != `{"b":2}` {
+		t.Errorf("%d %s; %s %s", res.StatusCode, body, s.uri, s.body)
+	}
+}
+
+func TestOneWay(t *testing.T) {
+	const shop = "../../backend/translate/soap/testdata/shop.wsdl"
+	s := newService(t)
+	s.says(202, "", "")
+	url := start(t, s, "", `{soap: {wsdl: `+shop+`}}`)
+	if res, body := call(t, "POST", url+"/calc/Notify", "application/json", `7`); res.StatusCode != 202 || body != "" || !strings.Contains(s.body, ">7</n0:Bare>") {
+		t.Errorf("%d %s; %s", res.StatusCode, body, s.body)
+	}
+	s.says(200, "text/xml", envelope(""))
+	if res, body := call(t, "POST", url+"/calc/Notify", "application/json", `7`); res.StatusCode != 202 || body != "" {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+	url = start(t, s, "", `{soap: {wsdl: `+shop+`, rest: {}}}`)
+	s.says(204, "", "")
+	res, body := call(t, "POST", url+"/calc", "text/xml", envelope(`<Bare xmlns="urn:shop">7</Bare>`), "SOAPAction", "urn:shop/Notify")
+	if res.StatusCode != 202 || body != "" || s.uri != "/Notify" || s.body != "7" {
+		t.Errorf("%d %s; %s %s", res.StatusCode, body, s.uri, s.body)
+	}
+	res, body = call(t, "GET", url+"/calc?xsd=1", "", "")
+	if res.StatusCode != 200 || !strings.Contains(body, `schemaLocation="`+url+`/calc?xsd=2"`) {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+}
