@@ -279,6 +279,8 @@ func AppendXMLText(dst []byte, text string) ([]byte, error) {
 			dst = append(dst, "&amp;"...)
 		case '"':
 			dst = append(dst, "&#34;"...)
+		case '\'': // a template may quote its attributes so
+			dst = append(dst, "&#39;"...)
 		case '\r', '\n', '\t':
 			dst = fmt.Appendf(dst, "&#%d;", r)
 		default:

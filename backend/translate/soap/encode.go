@@ -503,6 +503,8 @@ func appendXML(b []byte, s string) []byte {
 			with = "&gt;"
 		case '"':
 			with = "&quot;"
+		case '\'':
+			with = "&apos;"
 		case '\r':
 			with = "&#13;"
 		case '\n':
