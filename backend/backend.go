@@ -13,3 +13,9 @@ type Backend interface {
 	// Forwards says whether Answer needs x.Out, the request made ready to be sent on.
 	Forwards() bool
 }
+
+// OutPreparer is a Backend that has a word about x.Out before any filter edits it: what a filter then removes stays removed,
+// whatever the client called it.
+type OutPreparer interface {
+	PrepareOut(x *exchange.Exchange)
+}

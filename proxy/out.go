@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/sluice-gateway/sluice/backend"
 	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/failure"
 )
@@ -49,6 +50,9 @@ func (l *life) makeOut(ctx context.Context) error {
 	}
 	x.Out = &out.request
 	l.announceTrailers()
+	if b, ok := l.route.Backend.(backend.OutPreparer); ok {
+		b.PrepareOut(x)
+	}
 	return l.pipeline.Out(ctx, x)
 }
 

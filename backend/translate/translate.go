@@ -39,7 +39,10 @@ type Backend struct {
 	Translators []Translator // in the order they are asked
 }
 
-var _ backend.FailureRenderer = (*Backend)(nil)
+var (
+	_ backend.FailureRenderer = (*Backend)(nil)
+	_ backend.OutPreparer     = (*Backend)(nil)
+)
 
 // Forwards is true: whoever is translated reaches a service.
 func (b *Backend) Forwards() bool { return true }
@@ -50,6 +53,13 @@ func (b *Backend) Answer(ctx context.Context, x *exchange.Exchange) error {
 		return t.Answer(ctx, x, b.Next)
 	}
 	return b.Next.Answer(ctx, x)
+}
+
+// PrepareOut implements backend.OutPreparer for the translators that do.
+func (b *Backend) PrepareOut(x *exchange.Exchange) {
+	if t, ok := b.translator(x).(backend.OutPreparer); ok {
+		t.PrepareOut(x)
+	}
 }
 
 // RenderFailure implements backend.FailureRenderer.

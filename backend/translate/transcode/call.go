@@ -165,13 +165,18 @@ var (
 )
 
 // setHeader makes the fields of an HTTP request metadata. All that may be forwarded is, under its own name; what speaks of
-// the body or its form is said anew. Grpc-Metadata-Name is Name, as clients of grpc-gateway write it.
+// the body or its form is said anew.
 func setHeader(h http.Header) {
 	for _, name := range hasBodyHeader {
 		delete(h, name)
 	}
 	h["Content-Type"] = mediaGRPC
 	h["Te"] = onlyTrailers
+	takePrefixes(h) // of what filters have set
+}
+
+// takePrefixes makes Grpc-Metadata-Name, as clients of grpc-gateway write it, Name.
+func takePrefixes(h http.Header) {
 	for name, values := range h {
 		if plain, prefixed := strings.CutPrefix(name, "Grpc-Metadata-"); prefixed {
 			delete(h, name)
@@ -193,7 +198,7 @@ func mayBeMetadata(name string) bool {
 		}
 	}
 	switch name {
-	case "", "Forwarded", "Via", "X-Real-Ip", "X-Request-Id", "X-Attempt", "Host", "Te", "Connection", "Keep-Alive", "Upgrade",
+	case "", "Forwarded", "Via", "X-Real-Ip", "X-Request-Id", "X-Attempt", "X-Mirror", "Host", "Te", "Connection", "Keep-Alive", "Upgrade",
 		"Transfer-Encoding", "Trailer", "Expect", "Http2-Settings", "User-Agent":
 		return false
 	}

@@ -44,7 +44,10 @@ type Translator struct {
 	api     schema.Derived[*api]
 }
 
-var _ translate.Translator = (*Translator)(nil)
+var (
+	_ translate.Translator = (*Translator)(nil)
+	_ backend.OutPreparer  = (*Translator)(nil)
+)
 
 // New makes a translator for the methods of a schema.
 func New(s *schema.Schema, o Options) *Translator {
@@ -63,6 +66,10 @@ func (t *Translator) Check() []error {
 
 // Takes implements translate.Translator: all that is not gRPC.
 func (t *Translator) Takes(x *exchange.Exchange) bool { return !grpc.Is(x.In.Header) }
+
+// PrepareOut implements backend.OutPreparer: filters see metadata under its own names, or a prefix would be a way around
+// one that removes a field.
+func (t *Translator) PrepareOut(x *exchange.Exchange) { takePrefixes(x.Out.Header) }
 
 // RenderFailure implements translate.Translator: a failure is a problem, as everywhere.
 func (t *Translator) RenderFailure(*exchange.Exchange, http.Header) *http.Response { return nil }

@@ -499,7 +499,7 @@ func TestMetadata(t *testing.T) {
 	x := ask("GET", "/v1/orders/7", "")
 	for name, value := range map[string]string{
 		"Authorization": "a", "Grpc-Metadata-Foo": "b", "Grpc-Metadata-X-Consumer-Name": "root", "Grpc-Metadata-X-Forwarded-For": "1.2.3.4", "Accept": "x",
-		"Grpc-Metadata-Grpc-Timeout": "1n", "Grpc-Metadata-X_request_id": "z", "Grpc-Metadata-Authorization": "other", "Grpc-Encoding": "gzip",
+		"Grpc-Metadata-Grpc-Timeout": "1n", "Grpc-Metadata-X_request_id": "z", "Grpc-Metadata-X-Mirror": "sluice", "Grpc-Metadata-Authorization": "other", "Grpc-Encoding": "gzip",
 	} {
 		x.Out.Header.Set(name, value)
 	}
