@@ -162,7 +162,9 @@ func (m *method) compile() (err error) {
 		rule = m.method.Rules[0]
 	}
 	var path string
-	m.verb, path = patternOf(rule)
+	if m.verb, path = schema.PatternOf(rule); m.verb == httprule.Any {
+		m.verb = http.MethodPost
+	}
 	if m.template, err = httprule.Parse(path); err != nil {
 		return errors.New("path " + path + ": " + err.Error())
 	}
@@ -198,27 +200,6 @@ func (m *method) compileBody(rule *annotations.HttpRule) error {
 	m.body = f.Descriptor().JSONName()
 	m.rawIn = f.Message() != nil && f.Message().Descriptor().FullName() == httpBody
 	return nil
-}
-
-func patternOf(rule *annotations.HttpRule) (verb, path string) {
-	switch p := rule.GetPattern().(type) {
-	case *annotations.HttpRule_Get:
-		return http.MethodGet, p.Get
-	case *annotations.HttpRule_Put:
-		return http.MethodPut, p.Put
-	case *annotations.HttpRule_Post:
-		return http.MethodPost, p.Post
-	case *annotations.HttpRule_Delete:
-		return http.MethodDelete, p.Delete
-	case *annotations.HttpRule_Patch:
-		return http.MethodPatch, p.Patch
-	case *annotations.HttpRule_Custom:
-		if kind := p.Custom.GetKind(); kind != httprule.Any {
-			return kind, p.Custom.GetPath()
-		}
-		return http.MethodPost, p.Custom.GetPath()
-	}
-	return "", ""
 }
 
 // refuse answers with a status and no message.

@@ -3,7 +3,6 @@ package transcode
 import (
 	"errors"
 	"fmt"
-	"net/http"
 
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -65,7 +64,7 @@ func operationsOf(codecs *jsonwire.Codecs, m *schema.Method) ([]*operation, erro
 
 func (op *operation) compile(rule *annotations.HttpRule) (err error) {
 	var path string
-	op.httpMethod, path = patternOf(rule)
+	op.httpMethod, path = schema.PatternOf(rule)
 	if path == "" {
 		return errors.New("a google.api.http rule has no path")
 	}
@@ -86,25 +85,6 @@ func (op *operation) compile(rule *annotations.HttpRule) (err error) {
 		return err
 	}
 	return op.compileAnswer(rule.GetResponseBody())
-}
-
-// patternOf is a rule's method and path.
-func patternOf(rule *annotations.HttpRule) (method, path string) {
-	switch p := rule.GetPattern().(type) {
-	case *annotations.HttpRule_Get:
-		return http.MethodGet, p.Get
-	case *annotations.HttpRule_Put:
-		return http.MethodPut, p.Put
-	case *annotations.HttpRule_Post:
-		return http.MethodPost, p.Post
-	case *annotations.HttpRule_Delete:
-		return http.MethodDelete, p.Delete
-	case *annotations.HttpRule_Patch:
-		return http.MethodPatch, p.Patch
-	case *annotations.HttpRule_Custom:
-		return p.Custom.GetKind(), p.Custom.GetPath()
-	}
-	return "", ""
 }
 
 func (op *operation) compileBody(name string) (err error) {
