@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"math/rand/v2"
@@ -84,7 +85,7 @@ func (m *Mirror) answerWithBody(ctx context.Context, x *exchange.Exchange) error
 	err := m.Primary.Answer(ctx, x)
 	switch body, taken := t.take(); taken {
 	case whole:
-		request.Body, request.ContentLength = body, t.total
+		request.Body, request.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		sent = true
 		m.send(request)
 	case overLimit:

@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"bytes"
 	"io"
 	"sync"
 )
@@ -68,7 +67,7 @@ func (t *tee) keep(p []byte, ended bool) {
 }
 
 // take gives what was kept to the caller, if it is the whole body.
-func (t *tee) take() (io.ReadCloser, taken) {
+func (t *tee) take() ([]byte, taken) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	kept := t.kept
@@ -79,5 +78,5 @@ func (t *tee) take() (io.ReadCloser, taken) {
 	case !t.ended && t.total != t.declared:
 		return nil, part
 	}
-	return io.NopCloser(bytes.NewReader(kept)), whole
+	return kept, whole
 }
