@@ -52,6 +52,7 @@ type body struct {
 
 	err     error // the end: io.EOF, or why it broke off
 	waiting bool
+	busy    bool // inside Read
 	closed  bool
 
 	// mu is for goroutines other than the reader's: it is held when left, taken and err change, and they hold it to look.
@@ -97,6 +98,7 @@ func (b *body) await(wait func() error) error {
 func (b *body) Close() error {
 	b.mu.Lock()
 	owed, waiting := !b.closed && b.err == nil, b.waiting
+	owed = owed && (waiting || !b.busy) // a reader that does not wait ends it, when it has done with the bytes in hand
 	b.closed = true
 	b.mu.Unlock()
 	if owed {
@@ -110,6 +112,24 @@ func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, b.err
 	}
+	b.occupy(true)
+	n, err := b.read(p)
+	if b.occupy(false) {
+		b.owner.bodyClosed(false)
+	}
+	return n, err
+}
+
+// occupy brackets a Read, and reports whether Close came meanwhile and left the rest to the reader.
+func (b *body) occupy(busy bool) (left bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	left = b.closed && b.err == nil && b.busy
+	b.busy = busy
+	return left
+}
+
+func (b *body) read(p []byte) (int, error) {
 	q, err := b.next(false)
 	if len(q) == 0 && err == nil {
 		if b.coding != byChunks && len(p) >= 4<<10 {

@@ -608,3 +608,49 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 	}
 	waitFor(t, func() bool { open, _ := tr.Conns(); return open == 0 })
 }
+
+// TestCloseBesideARead closes answers from another goroutine while they are read: in the middle of bytes in hand, and
+// between two waits. Nobody may then touch what the next answer is read into.
+func TestCloseBesideARead(t *testing.T) {
+	piece := strings.Repeat("x", 1000)
+	tr := endpoint(t, func(_ int, c net.Conn, br *bufio.Reader) {
+		for r := heard(br); r != nil; r = heard(br) {
+			if r.URL.Path == "/short" {
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nshort")
+				continue
+			}
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+			for range 200 {
+				if _, err := fmt.Fprintf(c, "%x\r\n%s\r\n", len(piece), piece); err != nil {
+					return
+				}
+			}
+			io.WriteString(c, "0\r\n\r\n")
+		}
+	})
+	for i := range 50 {
+		res, err := tr.RoundTrip(context.Background(), ask("GET", "/long", ""), Call{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read sync.WaitGroup
+		begun := make(chan struct{})
+		read.Go(func() {
+			p := make([]byte, 700)
+			for n := 0; ; n++ {
+				if _, err := res.Body.Read(p); err != nil {
+					return
+				}
+				if n == i {
+					close(begun)
+				}
+			}
+		})
+		<-begun
+		res.Body.Close()
+		read.Wait()
+		if code, body, err := fetch(tr, ask("GET", "/short", "")); err != nil || code != 200 || body != "short" {
+			t.Fatalf("the next answer: %d %q %v", code, body, err)
+		}
+	}
+}
