@@ -1,8 +1,10 @@
 package upstream
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"net/http"
 	"sync"
 	"sync/atomic"
 
@@ -62,6 +64,18 @@ func (b *requestBody) collect(length int64) bool {
 	}
 	b.err = err
 	return true
+}
+
+// handBack gives the request what was collected of its body: no attempt was made, and another service may be asked.
+func (b *requestBody) handBack(r *http.Request) {
+	if b == nil || b.total == 0 {
+		return
+	}
+	from := r.Body
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(b.kept), from), from}
 }
 
 // finish ends all reading: the request is over, and source belongs to somebody else again. A late read is woken, and

@@ -77,6 +77,7 @@ func (l *loop) race(ctx context.Context, after time.Duration) (*http.Response, e
 	l.racing = true
 	defer r.end()
 	if err := r.launch(false); err != nil {
+		l.body.handBack(l.call.Request)
 		return nil, l.over(err)
 	}
 	for {

@@ -281,3 +281,23 @@ func TestAFallbackKeepsTheToken(t *testing.T) {
 		t.Errorf("token %q, %+v", call.Token, call.Attempts)
 	}
 }
+
+// A body that was collected for a hedge is whole for the service that is asked instead.
+func TestAFallbackGetsTheBodyThatWasCollected(t *testing.T) {
+	got := make(chan string, 1)
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		got <- fmt.Sprint(string(body), err)
+	}))
+	t.Cleanup(other.Close)
+	s := spec(t, "http://127.0.0.1:9")
+	s.Fallback = &Fallback{Service: "other"}
+	svc := start(t, s, nil)
+	svc.FallBackTo(start(t, spec(t, other.URL), nil))
+	svc.Endpoints()[0].TakeOut(BreakerOpen)
+	call := &Call{Request: out("PUT", strings.NewReader("hello"), 5), Policy: hedged(1, soon)}
+	read(t, mustDo(t, svc, call))
+	if body := <-got; body != "hello<nil>" {
+		t.Errorf("it got %q", body)
+	}
+}
