@@ -88,7 +88,7 @@ func TestFailureAsGRPCTellsIt(t *testing.T) {
 		f := failure.Denied(test.status, "Not 100 % fine\n.")
 		f.Header = http.Header{"Www-Authenticate": {"Key"}}
 		w := failing(t, f).do(t, grpcRequest("/pkg.Service/Method"))
-		if w.status != 200 || w.body != "" || w.header.Get("Content-Type") != "application/grpc" {
+		if w.status != 200 || w.body != "" || w.header.Get("Content-Type") != "application/grpc+proto" {
 			t.Errorf("%d: status %d, %s, body %q", test.status, w.status, w.header.Get("Content-Type"), w.body)
 		}
 		if got := w.header.Get("Grpc-Status"); got != strconv.Itoa(test.code) {
