@@ -260,8 +260,17 @@ func (t *Translator) read(x *exchange.Exchange, limit time.Duration) ([]byte, er
 	}
 	var late atomic.Bool
 	if limit > 0 {
-		timer := time.AfterFunc(limit-time.Since(x.Start), func() { late.Store(true); body.Close() })
-		defer timer.Stop()
+		closed := make(chan struct{})
+		timer := time.AfterFunc(limit-time.Since(x.Start), func() {
+			defer close(closed)
+			late.Store(true)
+			body.Close()
+		})
+		defer func() {
+			if !timer.Stop() {
+				<-closed // once the exchange is over, the body's memory is another answer's
+			}
+		}()
 	}
 	from := io.Reader(body)
 	most := int64(t.options.MessageBytes) * jsonRatio
