@@ -60,7 +60,7 @@ var keyed = [...]string{"Accept", "Accept-Encoding", "Accept-Language", "Origin"
 
 // personal are the fields of a request that make its answer nobody else's, or only a part.
 var personal = [...]string{
-	"Authorization", "Proxy-Authorization", "Cookie", "X-Consumer-Name", "Range", "If-Match", "If-None-Match",
+	"Authorization", "Proxy-Authorization", "Cookie", "Apikey", "Api-Key", "X-Api-Key", "X-Auth-Token", "X-Consumer-Name", "Range", "If-Match", "If-None-Match",
 	"If-Modified-Since", "If-Unmodified-Since", "If-Range", "Upgrade",
 }
 

@@ -79,7 +79,7 @@ func TestKey(t *testing.T) {
 	for name, change := range map[string]func(*http.Request){
 		"POST": func(r *http.Request) { r.Method = "POST" }, "HEAD": func(r *http.Request) { r.Method = "HEAD" },
 		"body":          func(r *http.Request) { r.ContentLength = -1 },
-		"authorization": with("Authorization", "Basic x"), "cookie": with("Cookie", "a=b"),
+		"authorization": with("Authorization", "Basic x"), "cookie": with("Cookie", "a=b"), "key": with("X-Api-Key", "a"),
 		"consumer": with("X-Consumer-Name", "a"), "range": with("Range", "bytes=0-1"), "condition": with("If-None-Match", "*"),
 	} {
 		if Key(request(change)) != "" {
