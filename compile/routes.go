@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-gateway/sluice/route"
 	"github.com/sluice-gateway/sluice/snapshot"
 	"github.com/sluice-gateway/sluice/telemetry"
+	"github.com/sluice-gateway/sluice/upstream"
 )
 
 // rules are what one listener's table is built from. from[i] is the match that rule i came from.
@@ -102,6 +103,7 @@ func (k *compiler) route(r routeParts, l *snapshot.Listener, p *filter.Pipeline)
 		End:       r.end.words,
 		Services:  r.end.services,
 		BodyBytes: l.Limits.BodyBytes,
+		Streams:   r.config.Translate != nil || slices.ContainsFunc(r.end.services, speaksHTTP2),
 		Valve:     r.valve,
 		Stats:     telemetry.NewRouteSeries(l.Name, r.config.Name).Expect(r.end.expected()),
 	}
@@ -110,6 +112,8 @@ func (k *compiler) route(r routeParts, l *snapshot.Listener, p *filter.Pipeline)
 	}
 	return compiled
 }
+
+func speaksHTTP2(s *upstream.Service) bool { return s != nil && s.SpeaksHTTP2() } // one that does not exist was reported
 
 func (t *rules) add(r routeParts, compiled *snapshot.Route) {
 	for i := range r.matches {

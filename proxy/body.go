@@ -27,7 +27,8 @@ type requestBody struct {
 }
 
 // limitBody puts the body under the limit of the route, or of the listener if there is none. Tunnels and the streams of
-// gRPC and Connect are not bodies in that sense: they have no length to bound.
+// gRPC and Connect are not bodies in that sense: they have no length to bound. A content type alone makes no stream: the
+// route must lead to somebody who takes one.
 func (l *life) limitBody() {
 	in := l.x.In
 	if in.Body == nil || in.Body == http.NoBody {
@@ -37,7 +38,7 @@ func (l *life) limitBody() {
 	if l.route != nil {
 		limit = l.route.BodyBytes
 	}
-	if isGRPC(in.Header) || isConnectStream(in.Header) || exchange.UpgradeToken(in) != "" {
+	if exchange.UpgradeToken(in) != "" || (isGRPC(in.Header) || isConnectStream(in.Header)) && (l.route == nil || l.route.Streams) {
 		limit = 0
 	}
 	l.body = &requestBody{ReadCloser: in.Body, limit: limit, declared: in.ContentLength}

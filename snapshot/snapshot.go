@@ -96,6 +96,7 @@ type Route struct {
 	Pipeline  *filter.Pipeline
 	Backend   backend.Backend
 	BodyBytes int64           // 0: no limit
+	Streams   bool            // there is somebody to stream to, by gRPC or Connect, and BodyBytes does not bound that
 	Valve     *overload.Valve // nil: never refused for overload
 	Stats     *telemetry.RouteSeries
 

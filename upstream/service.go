@@ -146,4 +146,7 @@ func (s *Service) MayUpgrade(token string) bool {
 	return slices.ContainsFunc(s.spec.Upgrades, func(may string) bool { return strings.EqualFold(may, token) })
 }
 
+// SpeaksHTTP2 reports whether calls of gRPC may reach the service.
+func (s *Service) SpeaksHTTP2() bool { return s.spec.Protocol.overHTTP2() }
+
 func (p Protocol) overHTTP2() bool { return p == HTTP2 || p == GRPC }
