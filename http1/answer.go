@@ -101,7 +101,7 @@ func (a *answer) beforeRead() error { return nil }
 func (a *answer) bodyEnded(clean bool) {
 	d := a.d
 	a.d = nil
-	keep := clean && a.reusable && len(d.in.data) == 0
+	keep := clean && a.reusable && len(d.in.data) == 0 && !d.in.sock.severed.Load()
 	if a.sender != nil {
 		keep = a.sender.stop() && keep
 	}

@@ -97,12 +97,16 @@ func (b *body) await(wait func() error) error {
 // than the reader's, which then wakes if it waits.
 func (b *body) Close() error {
 	b.mu.Lock()
-	owed, waiting := !b.closed && b.err == nil, b.waiting
-	owed = owed && (waiting || !b.busy) // a reader that does not wait ends it, when it has done with the bytes in hand
+	owed := !b.closed && b.err == nil
 	b.closed = true
+	if owed && b.waiting {
+		b.owner.bodyClosed(true) // under the lock: the wait must not end, and the connection not be another's, before it is broken
+		owed = false
+	}
+	owed = owed && !b.busy // a reader that does not wait ends it, when it has done with the bytes in hand
 	b.mu.Unlock()
 	if owed {
-		b.owner.bodyClosed(waiting)
+		b.owner.bodyClosed(false)
 	}
 	return nil
 }
