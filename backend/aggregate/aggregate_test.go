@@ -448,6 +448,19 @@ calls:
 	}
 }
 
+// A path that the client's own values lead elsewhere is the client's mistake, and no service is asked.
+func TestAPathThatTheClientLeadsElsewhere(t *testing.T) {
+	g := gateway(t, `
+calls:
+  - {name: one, service: a, path: "/users/{query.id}/orders", required: true}
+`, serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the service was asked") }))
+	for _, id := range []string{"..", ".", "%2e%2e", ""} {
+		if r := ask(t, g, "GET", "/get/7?id="+id, ""); r.status != 400 {
+			t.Errorf("%q: %v", id, r)
+		}
+	}
+}
+
 // Values go where they are put, escaped for the place, and nowhere else.
 func TestWhatIsSent(t *testing.T) {
 	first := serve(t, says(`{"id":"../x?y#z é","n":1.50,"list":[1, 2],"quote":"\"q\"\n","line":"a\r\nb: c","dots":"..","null":null,"empty":""}`))

@@ -124,7 +124,7 @@ func (q *plan) address(u *unit) *failure.Error {
 	path, query, _ := strings.Cut(target, "?")
 	if !q.target.IsLiteral() {
 		if canonical, err := exchange.CanonicalPath(path); err != nil || canonical != path {
-			return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPProtocolError, Detail: "A value makes the path lead elsewhere.", Err: errPath}
+			return q.astray()
 		}
 	}
 	if len(q.query) > 0 {

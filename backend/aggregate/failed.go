@@ -61,6 +61,22 @@ func answered(res *http.Response) *failure.Error {
 	return f
 }
 
+// astray is the failure of a path that a value leads elsewhere. If all its values are the request's, the client is at fault.
+func (q *plan) astray() *failure.Error {
+	const detail = "A value makes the path lead elsewhere."
+	for _, r := range q.target.References() {
+		if !isClients(r) {
+			return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPProtocolError, Detail: detail, Err: errPath}
+		}
+	}
+	return failure.Request(http.StatusBadRequest, detail)
+}
+
+// isClients reports whether what a reference finds is the request's.
+func isClients(r *template.Reference) bool {
+	return !r.IsExternal() || r.Slot == template.Captured || r.Slot == slotBody
+}
+
 // unfilled is the failure of a text with a reference that found nothing. If it is to the request, the client is at fault.
 func unfilled(err error) *failure.Error {
 	ref, ok := errors.AsType[*template.Error](err)
@@ -68,7 +84,7 @@ func unfilled(err error) *failure.Error {
 		return failure.From(err)
 	}
 	detail := strings.ToUpper(ref.Error()[:1]) + ref.Error()[1:] + "."
-	if r := ref.Reference; !r.IsExternal() || r.Slot == template.Captured || r.Slot == slotBody {
+	if isClients(ref.Reference) {
 		return failure.Request(http.StatusBadRequest, detail)
 	}
 	return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPProtocolError, Detail: detail}
