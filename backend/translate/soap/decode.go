@@ -15,12 +15,14 @@ import (
 const (
 	maxElements   = 500_000 // and attributes
 	maxAttributes = 256     // of one element
+	maxScopes     = 1024    // declarations of prefixes in force at once: each name in a value is looked up among them
 )
 
 var (
 	errTooLarge   = errors.New("the message is over the limit")
 	errTooMany    = fmt.Errorf("more than %d elements", maxElements)
 	errAttributes = fmt.Errorf("more than %d attributes on one element", maxAttributes)
+	errScopes     = fmt.Errorf("more than %d namespace prefixes declared at once", maxScopes)
 	errTooDeep    = fmt.Errorf("more than %d elements inside each other", maxDepth)
 )
 
@@ -74,7 +76,9 @@ func (r *reader) token() (xml.Token, error) {
 			if r.depth++; r.depth > maxDepth {
 				return nil, errTooDeep
 			}
-			r.bind(t.Attr)
+			if r.bind(t.Attr); len(r.scopes) > maxScopes {
+				return nil, errScopes
+			}
 			return t, nil
 		case xml.EndElement:
 			r.depth--

@@ -2,6 +2,8 @@ package soap
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -112,6 +114,23 @@ func TestMessages(t *testing.T) {
 				t.Errorf("%s\nis read as\n%s\nwant\n%s\n%v", test.xml, text, test.json, err)
 			}
 		})
+	}
+}
+
+// Names in values are looked up among the prefixes in force, so those are bounded.
+func TestTooManyPrefixes(t *testing.T) {
+	var open, end strings.Builder
+	for i := range 6 {
+		fmt.Fprintf(&open, "<e%d", i)
+		for k := range 200 {
+			fmt.Fprintf(&open, ` xmlns:p%d-%d="u"`, i, k)
+		}
+		open.WriteByte('>')
+		end.WriteString(fmt.Sprintf("</e%d>", 5-i))
+	}
+	_, err := read(shop(t).Operation("Place").Input, orderXML(data("more", open.String()+end.String())))
+	if !errors.Is(err, errScopes) {
+		t.Error(err)
 	}
 }
 
