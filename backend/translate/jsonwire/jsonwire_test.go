@@ -434,6 +434,29 @@ func TestDepth(t *testing.T) {
 	}
 }
 
+// Scattered messages inside each other are not gone over as often as they are deep.
+func TestScatteredWithinScattered(t *testing.T) {
+	c, s := newCodec(t, Options{})
+	number := func(to []byte, n uint64) []byte {
+		return protowire.AppendVarint(protowire.AppendTag(to, 1, protowire.VarintType), n)
+	}
+	var wire []byte
+	for range 10_000 {
+		wire = protowire.AppendString(protowire.AppendTag(wire, 23, protowire.BytesType), "word")
+	}
+	const deep = 50
+	for range deep {
+		inner := wire
+		wire = protowire.AppendBytes(protowire.AppendTag(number(nil, 1), 17, protowire.BytesType), inner)
+		wire = number(wire, 2)
+	}
+	sameToJSON(t, c, s, Options{}, wire)
+	e := encoder{codecs: c.codecs, left: MaxDepth}
+	if _, err := e.message(nil, c, wire); err != nil || e.slow > 9 {
+		t.Errorf("%v: %d of %d were told the slow way", err, e.slow, deep)
+	}
+}
+
 func TestErrorsNameThePlace(t *testing.T) {
 	c, _ := newCodec(t, Options{})
 	for text, want := range map[string]string{

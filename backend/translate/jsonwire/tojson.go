@@ -22,7 +22,12 @@ func (c *Codec) AppendJSON(to, wire []byte) ([]byte, error) {
 type encoder struct {
 	codecs *Codecs
 	left   int // how much deeper it may go
+	slow   int // messages told the slow way
 }
+
+// maxScattered is how many messages inside others are told the slow way each by itself. With one more all of it is, once:
+// scattered messages inside each other would be gone over as often as they are deep.
+const maxScattered = 8
 
 var errScattered = errors.New("a field stands in several places")
 
@@ -41,7 +46,10 @@ func (e *encoder) message(to []byte, c *Codec, wire []byte) ([]byte, error) {
 		to, err = e.wellKnown(to, c, wire)
 	}
 	if err == errScattered {
-		e.left = left
+		if e.left = left; c.form != rare && left < MaxDepth && e.slow >= maxScattered {
+			return to, errScattered
+		}
+		e.slow++
 		to, err = e.rarely(to[:start], c, wire)
 	}
 	e.left = left
