@@ -16,8 +16,8 @@ import (
 // Mirror sends copies of the requests that its primary gets to another service, and throws the answers away.
 //
 // A copy is a request of its own, made of what is about to be forwarded: after the filters, without hop-by-hop fields,
-// with the path, query and fields that the primary sees, and marked by X-Mirror, which no client can set. Authorization
-// and Cookie are left out unless Credentials says otherwise. Nothing of the exchange is in it, so it may outlive that.
+// with the path, query and fields that the primary sees, and marked by X-Mirror, which no client can set. Credentials are
+// left out unless Credentials says otherwise. Nothing of the exchange is in it, so it may outlive that.
 //
 // A request without a body is copied before the primary is asked, and both run side by side. Of one with a body the copy
 // is collected while the primary reads it, and sent off when the primary has answered: the client's body is read once, at
@@ -32,7 +32,7 @@ type Mirror struct {
 	Percent     float64          // of the requests, by chance
 	BodyBytes   int64            // of a body that is copied, at most
 	Policy      *upstream.Policy // one attempt, and the time until its answer begins; it may take as long again to end
-	Credentials bool             // copies carry Authorization and Cookie
+	Credentials bool             // copies carry those of the client's
 	Series      *telemetry.MirrorSeries
 	Copies      *Copies
 }
@@ -102,14 +102,18 @@ func (m *Mirror) copyOf(out *http.Request) *http.Request {
 	h := out.Header.Clone()
 	h["X-Mirror"] = []string{"sluice"}
 	if !m.Credentials {
-		delete(h, "Authorization")
-		delete(h, "Cookie")
+		for _, name := range credentials {
+			delete(h, name)
+		}
 	}
 	return &http.Request{
 		Method: out.Method, URL: &u, Header: h, Host: out.Host, Body: http.NoBody,
 		Proto: out.Proto, ProtoMajor: out.ProtoMajor, ProtoMinor: out.ProtoMinor,
 	}
 }
+
+// credentials are the fields that say who asks. A key that the gateway itself asked for is gone already.
+var credentials = [...]string{"Authorization", "Cookie", "Apikey", "Api-Key", "X-Api-Key", "X-Auth-Token"}
 
 // send lets a copy go, for which there is room, and comes back at once.
 func (m *Mirror) send(request *http.Request) {

@@ -102,7 +102,7 @@ func TestMirrorCopiesWhatIsForwarded(t *testing.T) {
 	m := newMirror(t, to.ServeHTTP, &primary{reads: -1})
 	x := asking(&http.Request{Method: "GET", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}})
 	x.Out.URL.RawQuery = "q=1"
-	x.Out.Header = http.Header{"Authorization": {"Bearer x"}, "Cookie": {"sid=1"}, "X-A": {"1", "2"}}
+	x.Out.Header = http.Header{"Authorization": {"Bearer x"}, "Cookie": {"sid=1"}, "X-Api-Key": {"k"}, "X-A": {"1", "2"}}
 	if err := m.Answer(t.Context(), x); err != nil || x.Response.StatusCode != 204 {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestMirrorCopiesWhatIsForwarded(t *testing.T) {
 	if len(seen) != 1 || seen[0] != "GET x.test/p?q=1 " {
 		t.Errorf("the mirror saw %q", seen)
 	}
-	if h.Get("X-Mirror") != "sluice" || len(h["X-A"]) != 2 || h.Get("Authorization") != "" || h.Get("Cookie") != "" || h.Get("X-Attempt") != "" {
+	if h.Get("X-Mirror") != "sluice" || len(h["X-A"]) != 2 || h.Get("Authorization") != "" || h.Get("Cookie") != "" || h.Get("X-Api-Key") != "" || h.Get("X-Attempt") != "" {
 		t.Errorf("with %v", h)
 	}
 	m.Credentials = true

@@ -87,7 +87,8 @@ type Limits struct {
 	// How long tunnels, server-sent events and gRPC streams may be silent.
 	StreamIdleTimeout time.Duration `yaml:"streamIdleTimeout" default:"10m" min:"0"`
 
-	// The size of a request body. Over it: 413. Not enforced on upgrades and gRPC; a route may set its own.
+	// The size of a request body. Over it: 413. Not enforced on upgrades, nor on streams of gRPC and Connect where the service
+	// speaks HTTP/2 or the route translates; a route may set its own.
 	BodyBytes Size `yaml:"bodyBytes" default:"10MiB" min:"0"`
 
 	// Connections open at once on this listener; more wait to be accepted.

@@ -21,7 +21,7 @@ type Mirror struct {
 	// The time until the answer of a copy begins. It may take as long again to end.
 	Timeout time.Duration `yaml:"timeout" default:"5s" min:"1ms" max:"5m"`
 
-	// Whether copies carry `Authorization` and `Cookie`.
+	// Whether copies carry `Authorization`, `Cookie`, and keys: `apikey`, `Api-Key`, `X-Api-Key`, `X-Auth-Token`.
 	Credentials bool `yaml:"credentials" default:"false"`
 }
 
