@@ -2,6 +2,7 @@ package connect
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -78,7 +79,13 @@ func (r *converter) Read(p []byte) (int, error) {
 	return 0, r.err
 }
 
+// fill may run on a goroutine of the transport's, where a panic over what the client sent would end the gateway.
 func (r *converter) fill() {
+	defer func() {
+		if p := recover(); p != nil {
+			r.err = &failure.Error{Kind: failure.ProxyInternalError, Err: fmt.Errorf("a panic: %v", p)}
+		}
+	}()
 	message, err := r.frames.Next()
 	if err == io.EOF {
 		r.err = err

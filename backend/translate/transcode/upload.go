@@ -1,6 +1,7 @@
 package transcode
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -55,7 +56,7 @@ func (u *upload) Read(p []byte) (int, error) {
 		if u.closed.Load() {
 			return 0, errDetached
 		}
-		if err := u.next(); err != nil {
+		if err := u.guarded(); err != nil {
 			if err != io.EOF {
 				u.failed.CompareAndSwap(nil, failure.From(err))
 			}
@@ -71,6 +72,16 @@ func (u *upload) Read(p []byte) (int, error) {
 func (u *upload) Close() error {
 	u.closed.Store(true)
 	return u.from.Close()
+}
+
+// guarded is next on a goroutine of the transport's, where a panic over what the client sent would end the gateway.
+func (u *upload) guarded() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &failure.Error{Kind: failure.ProxyInternalError, Err: fmt.Errorf("a panic: %v", p)}
+		}
+	}()
+	return u.next()
 }
 
 // next makes one more frame, or returns io.EOF.
