@@ -369,7 +369,7 @@ func TestFailuresAreFaults(t *testing.T) {
 	}{
 		{"401", guarded, add, nil, 401, 401, "Client", "Sender", "No credential"},
 		{"502", gone, add, nil, 502, 502, "Server", "Receiver", "connection_refused"},
-		{"unknown operation", open, `<Multiply/>`, nil, 500, 400, "Client", "Sender", "no operation &#39;Multiply&#39;"},
+		{"unknown operation", open, `<Multiply/>`, nil, 500, 400, "Client", "Sender", "no operation &apos;Multiply&apos;"},
 		{"does not fit", open, `<Add xmlns="urn:sluice:calculator"><a>x</a></Add>`, nil, 500, 400, "Client", "Sender", "Add.a"},
 		{"half", open, `<Add`, nil, 500, 400, "Client", "Sender", "not well-formed"},
 		{"404 of the service", open, add, func() {
@@ -389,7 +389,7 @@ func TestFailuresAreFaults(t *testing.T) {
 			if res.StatusCode != test.s11 || !strings.Contains(body, `<faultcode>soapenv:`+test.code11+`</faultcode>`) || strings.Contains(body, "secret") {
 				t.Errorf("1.1: %d %s", res.StatusCode, body)
 			}
-			if !strings.Contains(strings.ReplaceAll(body, "'", "&#39;"), test.want) {
+			if !strings.Contains(strings.ReplaceAll(body, "'", "&apos;"), test.want) {
 				t.Errorf("%s does not tell of %s", body, test.want)
 			}
 			res, body = call(t, "POST", test.url+"/calc", "application/soap+xml", fmt.Sprintf(env12, test.body))
