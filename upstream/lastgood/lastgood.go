@@ -3,7 +3,8 @@
 // What is kept must be right for anybody who asks the same. So only whole 2xx answers to a GET are kept, of a request
 // without credentials, cookies, conditions and ranges; not if the answer sets a cookie, says private, no-store,
 // no-cache or must-revalidate, or varies by anything but what is part of the key. The key is host, path, query and the
-// request's Accept, Accept-Encoding, Accept-Language and Origin.
+// request's Accept, Accept-Encoding, Accept-Language and Origin, and what X-Forwarded- fields say of the address that the
+// client used: a service may make links of it, and Host may have been rewritten.
 //
 // A Cache holds no more than 1,000 answers of 64 KiB and 8 MiB together; the one used longest ago makes room.
 package lastgood
@@ -56,7 +57,10 @@ func (a *answer) size() int {
 func New() *Cache { return &Cache{answers: make(map[string]*list.Element)} }
 
 // keyed are the fields of a request that are part of the key.
-var keyed = [...]string{"Accept", "Accept-Encoding", "Accept-Language", "Origin"}
+var keyed = [...]string{
+	"Accept", "Accept-Encoding", "Accept-Language", "Origin",
+	"X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix",
+}
 
 // personal are the fields of a request that make its answer nobody else's, or only a part.
 var personal = [...]string{

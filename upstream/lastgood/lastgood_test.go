@@ -88,6 +88,16 @@ func TestKey(t *testing.T) {
 	}
 }
 
+// Whoever asks by another address gets no links that were made for this one.
+func TestTheAddressAskedIsPartOfTheKey(t *testing.T) {
+	plain := Key(request(func(*http.Request) {}))
+	for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix"} {
+		if k := Key(request(func(r *http.Request) { r.Header.Set(name, "evil.example") })); k == "" || k == plain {
+			t.Errorf("%s makes no difference", name)
+		}
+	}
+}
+
 func TestWhatIsKept(t *testing.T) {
 	for _, c := range []struct {
 		name string
