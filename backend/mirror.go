@@ -129,7 +129,13 @@ func (m *Mirror) send(request *http.Request) {
 	}
 }
 
+// ask runs where nobody else would recover: a panic over a copy must not end the gateway.
 func (m *Mirror) ask(ctx context.Context, request *http.Request) {
+	defer func() {
+		if recover() != nil {
+			m.Series.Failed()
+		}
+	}()
 	response, err := m.To.Do(ctx, &upstream.Call{Request: request, Policy: m.Policy})
 	if err != nil {
 		m.Series.Failed()
