@@ -94,14 +94,19 @@ cover: packages ## statement coverage of the data plane, at least 85 %
 	go test -short -timeout 10m -coverprofile cover.out -coverpkg "$$(go list $(DATAPLANE) | paste -sd,)" ./... | sed -E 's/(^|\t)coverage: .*//'
 	@go tool cover -func cover.out | awk '/^total:/ { sub("%", "", $$3); print "data plane: " $$3 " % of statements"; exit ($$3 < $(MINCOVER)) }'
 
-# The tests paste the demo's commands into a shell (curl), make certificates the way docs/ says (openssl), and the race
-# detector needs a C compiler. On Debian what is missing is installed; where nothing is, nothing touches the network.
+# The tests paste the demo's commands into a shell (curl), make certificates the way docs/ says (openssl), drop packets in a
+# network namespace (ip, iptables), hold SOAP against the npm package (node, npm), and the race detector needs a C compiler.
+# On Debian what is missing is installed; where nothing is, nothing touches the network but npm.
 .PHONY: packages
 packages:
 	@missing=(); \
 	command -v curl >/dev/null || missing+=(curl); \
 	command -v openssl >/dev/null || missing+=(openssl); \
 	command -v gcc >/dev/null || missing+=(gcc libc6-dev); \
+	command -v ip >/dev/null || missing+=(iproute2); \
+	command -v iptables >/dev/null || missing+=(iptables); \
+	command -v node >/dev/null || missing+=(nodejs); \
+	command -v npm >/dev/null || missing+=(npm); \
 	if (( $${#missing[@]} )); then \
 	  echo "installing $${missing[*]}"; \
 	  root=(); (( EUID == 0 )) || root=(sudo); \
