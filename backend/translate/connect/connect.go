@@ -244,7 +244,9 @@ func (c *call) writeHead(out *http.Request) {
 	out.URL.RawQuery, out.URL.ForceQuery = "", false
 }
 
-// timeoutOf reads Connect-Timeout-Ms, at most ten digits. 0: there is none.
+// timeoutOf reads Connect-Timeout-Ms, at most ten digits. 0: there is none. Clients cut what is left of their time down to
+// whole milliseconds, so it is up only when the next one is: an answer before that would meet the client's own deadline on
+// its way, between the head and the body at worst.
 func timeoutOf(h http.Header) (time.Duration, error) {
 	v := first(h, "Connect-Timeout-Ms")
 	if v == "" {
@@ -254,7 +256,7 @@ func timeoutOf(h http.Header) (time.Duration, error) {
 	if err != nil || len(v) > 10 {
 		return 0, refuse(wire.InvalidArgument, "connect-timeout-ms must be a number of at most ten digits.")
 	}
-	return max(time.Duration(n)*time.Millisecond, 1), nil
+	return time.Duration(n+1) * time.Millisecond, nil
 }
 
 func first(h http.Header, name string) string {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -179,7 +180,7 @@ func TestUnary(t *testing.T) {
 					t.Error("the service got ", name)
 				}
 			}
-			if test.name == "proto" && s.got.Header.Get("Grpc-Timeout") != "1500000u" {
+			if test.name == "proto" && s.got.Header.Get("Grpc-Timeout") != "1501000u" {
 				t.Error(s.got.Header)
 			}
 			if test.encoding != "" && s.got.Header.Get("Grpc-Accept-Encoding") != "odd, gzip" {
@@ -276,6 +277,20 @@ func bomb(t *testing.T) string {
 		t.Fatal(len(b), err)
 	}
 	return string(b)
+}
+
+// TestTimeoutNotEarly: neither we nor the service give a call up before the client does, whose Connect-Timeout-Ms is what
+// it has left, cut down to milliseconds.
+func TestTimeoutNotEarly(t *testing.T) {
+	for _, left := range []time.Duration{1, time.Millisecond - 1, time.Millisecond, 200*time.Millisecond - 1, 2 * time.Hour} {
+		x := ask("POST", "/test.Echo/Say", "application/proto", "", "Connect-Timeout-Ms", strconv.FormatInt(left.Milliseconds(), 10))
+		s := &service{answer: answered(frame(0, ""), fine())}
+		do(t, &Translator{Methods: methods(t)}, x, s)
+		given, ok := wire.ParseTimeout(s.got.Header.Get("Grpc-Timeout"))
+		if !ok || given < left || given > left+2*time.Millisecond {
+			t.Errorf("%v left: the service is given %v", left, given)
+		}
+	}
 }
 
 // TestSlowEnd: an answer that has begun and does not end is ended by the route's timeout.
