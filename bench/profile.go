@@ -13,6 +13,10 @@ import (
 func (r *rig) writeProfile(name string) error {
 	loads := []generator{
 		plainLoad(64)(r), plainLoad(64)(r), fullLoad(r), fullLoad(r), postLoad(r), tlsLoad(r), http2Load(r), grpcLoad(r), largeLoad(r),
+		wrk{url: "http://" + r.Plain + "/three", connections: 64}, r.ordersAsJSON(),
+	}
+	if err := r.orderFiles(); err != nil {
+		return err
 	}
 	const each = 4 * time.Second
 	admin, err := freeAddress()

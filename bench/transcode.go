@@ -41,8 +41,7 @@ func transcoding(r *rig, c benchCase) error {
 	loads := map[string]generator{
 		through.name: h2load{url: "https://" + r.TLS + "/bench.Echo/Unary", clients: 4, streams: 32, data: file("order.frame"),
 			headers: []string{"content-type: application/grpc", "te: trailers"}},
-		translated.name: h2load{url: "https://" + r.TLS + "/v1/orders", clients: 4, streams: 32, data: file("order.json"),
-			headers: []string{"content-type: application/json"}},
+		translated.name: r.ordersAsJSON(),
 	}
 	peers := []peer{through, translated}
 	samples := make(map[string][]sample)
@@ -60,6 +59,11 @@ func transcoding(r *rig, c benchCase) error {
 	fmt.Fprint(os.Stderr, "\r\033[K")
 	c.print(peers, samples)
 	return nil
+}
+
+func (r *rig) ordersAsJSON() generator {
+	return h2load{url: "https://" + r.TLS + "/v1/orders", clients: 4, streams: 32, data: filepath.Join(r.Dir, "order.json"),
+		headers: []string{"content-type: application/json"}}
 }
 
 func (r *rig) orderFiles() error {
