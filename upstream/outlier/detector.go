@@ -14,7 +14,6 @@ type Detector struct {
 	mu      sync.Mutex
 	targets map[*State]Target
 	order   []*State    // of targets
-	out     int         // of targets, ejected
 	full    atomic.Bool // no more may be ejected, so that a service which fails as a whole does not queue for mu
 	timer   *time.Timer
 	compare time.Time // when the interval ends

@@ -330,11 +330,7 @@ func splitPath(path, otherwise string) (string, string, bool) {
 // result makes the service's envelope the client's answer.
 func (f *FromJSON) result(x *exchange.Exchange, c *call, t *thread) error {
 	res := x.Response
-	defer func() { _ = res.Body.Close() }()
-	data, err := t.read(res.Body, f.MessageBytes)
-	if errors.Is(err, errTooLarge) {
-		return bad(fmt.Errorf("it is over the limit of %d bytes", f.MessageBytes))
-	}
+	data, err := t.readAnswer(res, f.MessageBytes)
 	if err != nil {
 		return err
 	}
@@ -505,6 +501,16 @@ const (
 	itemSize  = 112
 	valueSize = 32
 )
+
+// readAnswer takes all of a service's answer. What it returns is good until the next read.
+func (t *thread) readAnswer(res *http.Response, limit int) ([]byte, error) {
+	defer func() { _ = res.Body.Close() }()
+	data, err := t.read(res.Body, limit)
+	if errors.Is(err, errTooLarge) {
+		return nil, bad(fmt.Errorf("it is over the limit of %d bytes", limit))
+	}
+	return data, err
+}
 
 // read takes all of a body, up to a limit. What it returns is good until the next read.
 func (t *thread) read(body io.Reader, limit int) ([]byte, error) {

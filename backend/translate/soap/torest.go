@@ -274,11 +274,7 @@ var statusesOfHTTP = []int{
 // answer makes the service's JSON the output message.
 func (t *ToREST) answer(x *exchange.Exchange, op *mapped, v wsdl.Version, th *thread) error {
 	res := x.Response
-	defer func() { _ = res.Body.Close() }()
-	data, err := th.read(res.Body, t.limit)
-	if errors.Is(err, errTooLarge) {
-		return bad(fmt.Errorf("it is over the limit of %d bytes", t.limit))
-	}
+	data, err := th.readAnswer(res, t.limit)
 	if err != nil {
 		return err
 	}
