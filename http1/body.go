@@ -116,21 +116,36 @@ func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, b.err
 	}
-	b.occupy(true)
+	if err := b.occupy(); err != nil {
+		return 0, err
+	}
 	n, err := b.read(p)
-	if b.occupy(false) {
+	if b.vacate() {
 		b.owner.bodyClosed(false)
 	}
 	return n, err
 }
 
-// occupy brackets a Read, and reports whether Close came meanwhile and left the rest to the reader.
-func (b *body) occupy(busy bool) (left bool) {
+// occupy begins a Read. A body that was closed is its closer's: to touch it then would be to race with its end.
+func (b *body) occupy() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	left = b.closed && b.err == nil && b.busy
-	b.busy = busy
-	return left
+	switch {
+	case b.err != nil:
+		return b.err
+	case b.closed:
+		return errBodyClosed
+	}
+	b.busy = true
+	return nil
+}
+
+// vacate ends a Read, and reports whether Close came meanwhile and left the rest to the reader.
+func (b *body) vacate() (left bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.busy = false
+	return b.closed && b.err == nil
 }
 
 func (b *body) read(p []byte) (int, error) {
