@@ -14,6 +14,11 @@ type Backend interface {
 	Forwards() bool
 }
 
+// LineSender is a Backend that may be able to send x.Forwarding beside x.Out, in whose header it need not find them.
+type LineSender interface {
+	SendsLines() bool
+}
+
 // OutPreparer is a Backend that has a word about x.Out before any filter edits it: what a filter then removes stays removed,
 // whatever the client called it.
 type OutPreparer interface {

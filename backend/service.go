@@ -20,11 +20,15 @@ type Service struct {
 
 func (*Service) Forwards() bool { return true }
 
+// SendsLines implements LineSender.
+func (b *Service) SendsLines() bool { return b.Upstream != nil && b.Upstream.TakesLines() } // nil: it was reported
+
 func (b *Service) Answer(ctx context.Context, x *exchange.Exchange) error {
 	x.Service = b.Upstream.Name()
 	b.passUpgrade(x)
 	call := upstream.Call{
 		Request:  x.Out,
+		Lines:    x.Forwarding,
 		HashKey:  b.Affinity.key(x),
 		Policy:   b.Policy,
 		Timeout:  grpcTimeout(x.Out.Header),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/sluice-gateway/sluice/exchange"
 )
@@ -29,6 +30,11 @@ type Side struct {
 }
 
 func (*Split) Forwards() bool { return true }
+
+// SendsLines implements LineSender.
+func (s *Split) SendsLines() bool {
+	return !slices.ContainsFunc(s.Sides, func(side Side) bool { return !side.Service.SendsLines() })
+}
 
 func (s *Split) Answer(ctx context.Context, x *exchange.Exchange) error {
 	if service := s.wanted(x); service != nil {

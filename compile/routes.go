@@ -3,6 +3,7 @@ package compile
 import (
 	"slices"
 
+	"github.com/sluice-gateway/sluice/backend"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/filter"
 	"github.com/sluice-gateway/sluice/overload"
@@ -103,6 +104,7 @@ func (k *compiler) route(r routeParts, l *snapshot.Listener, p *filter.Pipeline)
 		End:       r.end.words,
 		Services:  r.end.services,
 		BodyBytes: l.Limits.BodyBytes,
+		Lines:     takesLines(r.end.backend, p),
 		Streams:   r.config.Translate != nil || slices.ContainsFunc(r.end.services, speaksHTTP2),
 		Valve:     r.valve,
 		Stats:     telemetry.NewRouteSeries(l.Name, r.config.Name).Expect(r.end.expected()),
@@ -111,6 +113,12 @@ func (k *compiler) route(r routeParts, l *snapshot.Listener, p *filter.Pipeline)
 		compiled.BodyBytes = int64(*r.config.BodyBytes)
 	}
 	return compiled
+}
+
+// takesLines reports whether nobody but the service reads the fields that tell how a request came.
+func takesLines(b backend.Backend, p *filter.Pipeline) bool {
+	sender, ok := b.(backend.LineSender)
+	return ok && !p.Transforms() && sender.SendsLines()
 }
 
 func speaksHTTP2(s *upstream.Service) bool { return s != nil && s.SpeaksHTTP2() } // one that does not exist was reported

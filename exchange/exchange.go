@@ -20,6 +20,9 @@ type Exchange struct {
 	In *http.Request
 	// Out is the request as it will be forwarded, nil until the proxy has made it. Transform filters edit it.
 	Out *http.Request
+	// Forwarding is the fields that tell a service how the request came, as lines that end in CR LF, if Out's header lacks
+	// them: where nobody reads or edits them, they need not go through a map.
+	Forwarding []byte
 	// Response is nil until somebody answers. It exists as a value before it is written, so a response filter edits
 	// it or wraps its Body.
 	Response *http.Response

@@ -20,7 +20,8 @@ type RequestFilter interface {
 }
 
 // OutFilter runs when x.Out has just been made, before Transform: a filter of an earlier phase hides what it consumed
-// and says what it learned. It does not answer; an error refuses the request.
+// and says what it learned. It does not answer; an error refuses the request. Of the fields that tell how the request came,
+// X-Forwarded-For and the like, it knows nothing: they may stand in x.Forwarding.
 type OutFilter interface {
 	OnOut(ctx context.Context, x *exchange.Exchange) error
 }

@@ -113,6 +113,9 @@ func (p *Pipeline) Out(ctx context.Context, x *exchange.Exchange) error {
 	return nil
 }
 
+// Transforms reports whether any filter edits x.Out.
+func (p *Pipeline) Transforms() bool { return len(p.transform) > 0 }
+
 // Transform runs the phase that edits x.Out.
 func (p *Pipeline) Transform(ctx context.Context, x *exchange.Exchange) (answered int, err error) {
 	for _, s := range p.transform {

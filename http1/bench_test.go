@@ -46,7 +46,7 @@ func BenchmarkCompose(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var o outgoing
-		if err := o.compose(&r.http); err != nil {
+		if err := o.compose(&r.http, &Call{}); err != nil {
 			b.Fatal(err)
 		}
 		o.free()

@@ -30,20 +30,29 @@ type outgoing struct {
 }
 
 // compose writes the head of r and takes its body in hand.
-func (o *outgoing) compose(r *http.Request) error {
+func (o *outgoing) compose(r *http.Request, call *Call) error {
 	o.method = r.Method
-	o.measure(r)
-	if err := o.collect(r); err != nil { // first: this may wait, and needs no block for it
+	body, host := call.Body, call.Host
+	if body == nil {
+		body = r.Body
+	}
+	if host == "" {
+		host = r.Host
+	}
+	o.measure(r, body)
+	if err := o.collect(body); err != nil { // first: this may wait, and needs no block for it
 		return err
 	}
 	o.blk = takeBlock()
-	b, err := o.requestLine(o.blk[:0], r)
+	b, err := o.requestLine(o.blk[:0], r, host)
 	if err != nil {
 		return refused(err)
 	}
 	b = o.appendConnection(b, r.Header)
-	b, err = appendFields(b, r.Header)
-	if err != nil {
+	if b, err = appendLines(b, call.Lines); err != nil {
+		return refused(err)
+	}
+	if b, err = appendFields(b, r.Header); err != nil {
 		return refused(err)
 	}
 	b = o.appendFraming(b, r)
@@ -72,14 +81,13 @@ var (
 	errOtherProtocol = errors.New("http1: a switch to a protocol that was not asked for")
 )
 
-func (o *outgoing) requestLine(b []byte, r *http.Request) ([]byte, error) {
+func (o *outgoing) requestLine(b []byte, r *http.Request, host string) ([]byte, error) {
 	if !validToken(r.Method) {
 		return b, errMethod
 	}
 	if r.Method == http.MethodConnect {
 		return b, errConnect
 	}
-	host := r.Host
 	if host == "" {
 		host = r.URL.Host
 	}
@@ -101,7 +109,11 @@ func appendTarget(b []byte, r *http.Request) []byte {
 	u := r.URL
 	switch {
 	case u.Opaque != "":
-		b = append(b, u.Opaque...)
+		path := u.Opaque
+		for len(path) > 1 && path[0] == '/' && path[1] == '/' { // many would read an authority
+			path = path[1:]
+		}
+		b = append(b, path...)
 	case u.Path != "" && u.RawPath == "" && span(u.Path, isPlain) == len(u.Path):
 		b = append(b, u.Path...)
 	default:
@@ -128,12 +140,8 @@ func validTarget(b []byte, method string) bool {
 
 // appendConnection asks for the only two things that a connection to an endpoint is asked for.
 func (o *outgoing) appendConnection(b []byte, h http.Header) []byte {
-	te := false
 	for _, v := range h["Connection"] {
-		eachToken(v, func(t string) {
-			o.upgrade = o.upgrade || equalFold(t, "upgrade")
-			te = te || equalFold(t, "te")
-		})
+		eachToken(v, func(t string) { o.upgrade = o.upgrade || equalFold(t, "upgrade") })
 	}
 	if up := h["Upgrade"]; o.upgrade && len(up) == 1 && validValue(up[0]) {
 		o.offer = up[0]
@@ -141,16 +149,16 @@ func (o *outgoing) appendConnection(b []byte, h http.Header) []byte {
 		return appendField(b, "Upgrade", up[0])
 	}
 	o.upgrade = false
-	if te {
+	if len(h["Te"]) > 0 {
 		b = append(b, "Connection: te\r\nTE: trailers\r\n"...)
 	}
 	return b
 }
 
 // measure decides how the body's end is told, RFC 9112 section 6.
-func (o *outgoing) measure(r *http.Request) {
+func (o *outgoing) measure(r *http.Request, body io.Reader) {
 	switch {
-	case r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0:
+	case body == nil || body == http.NoBody || r.ContentLength == 0:
 		o.length = 0
 	case r.ContentLength > 0:
 		o.length = r.ContentLength
@@ -173,16 +181,16 @@ func (o *outgoing) appendFraming(b []byte, r *http.Request) []byte {
 }
 
 // collect takes a small body into memory and leaves any other as a stream.
-func (o *outgoing) collect(r *http.Request) error {
+func (o *outgoing) collect(body io.ReadCloser) error {
 	if o.length == 0 {
 		return nil
 	}
 	if o.length < 0 || o.length > CollectBytes {
-		o.stream = r.Body
+		o.stream = body
 		return nil
 	}
 	n := int(o.length)
-	if p, ok := r.Body.(Peeker); ok {
+	if p, ok := body.(Peeker); ok {
 		if q := p.Peek(); len(q) >= n {
 			o.peeked, o.tail = p, q[:n]
 			return nil
@@ -190,7 +198,7 @@ func (o *outgoing) collect(r *http.Request) error {
 	}
 	for len(o.tail) < n { // the memory follows the bytes: a client must not reserve it by promising some
 		o.tail = slices.Grow(o.tail, min(n-len(o.tail), max(collectStep, len(o.tail))))
-		got, err := io.ReadFull(r.Body, o.tail[len(o.tail):min(n, cap(o.tail))])
+		got, err := io.ReadFull(body, o.tail[len(o.tail):min(n, cap(o.tail))])
 		o.tail = o.tail[:len(o.tail)+got]
 		if err != nil {
 			return failure.From(err)

@@ -11,6 +11,7 @@ package http1
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -50,6 +51,11 @@ type waiter struct {
 
 // Call is what belongs to one attempt and not to the request.
 type Call struct {
+	// Host and Body stand in for the request's own, unless they are empty and nil: it need not be copied to change them.
+	Host string
+	Body io.ReadCloser
+	// Lines are field lines to send beside those of the request's header, each ended by CR LF.
+	Lines []byte
 	// Inform is called with each 1xx answer but 100 and 101, on the caller's goroutine. It may be nil.
 	Inform func(status int, h http.Header)
 	// AnswerBy is when the answer's head must have come, the wait for a connection and its dialing included. The time in
@@ -87,8 +93,9 @@ func (t *Transport) limits() Limits {
 
 // RoundTrip sends r and returns the answer when its head has come. Errors are *failure.Error. The target written is
 // r.URL.Opaque with the query, if Opaque is set, else r.URL.RequestURI(); Host is r.Host. r.ContentLength of -1 means
-// chunked; r.Body is not closed. Framing and connection fields in r.Header are ignored, except that "Connection: upgrade"
-// with Upgrade, and "Connection: te", ask for what they say; Expect is dropped, since the client's was answered by us.
+// chunked; r is not changed, and its Body not closed. Framing and connection fields in r.Header are ignored, except that
+// "Connection: upgrade" with Upgrade asks for what it says, and so does Te, whose one meaning here is that trailers are
+// welcome (RFC 9110 section 10.1.4); Expect is dropped, since the client's was answered by us.
 //
 // The response's Body must be closed or read to its end. Its memory, like the request's, is valid until the handler of
 // the client's request returns, if ctx is that request's context or derived from it without a cancellation of its own.
@@ -96,7 +103,7 @@ func (t *Transport) limits() Limits {
 func (t *Transport) RoundTrip(ctx context.Context, r *http.Request, call Call) (*http.Response, error) {
 	var o outgoing
 	defer o.free()
-	if err := o.compose(r); err != nil {
+	if err := o.compose(r, &call); err != nil {
 		return nil, err
 	}
 	s := scopeOf(ctx)

@@ -3,6 +3,7 @@ package http1
 // The heads we write. Framing fields are never taken from a header map: whoever writes a message decides its framing.
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 )
@@ -28,6 +29,21 @@ func appendFields(b []byte, h http.Header) ([]byte, error) {
 	}
 	return b, nil
 }
+
+// appendLines appends lines that somebody has written already. They are held to the same rule: each is a whole one, so that
+// none can end the head.
+func appendLines(b, lines []byte) ([]byte, error) {
+	for i := 0; i < len(lines); {
+		end := textEnd(lines, i)
+		if end == i || lines[i] == ' ' || lines[i] == '\t' || end+1 >= len(lines) || lines[end] != '\r' || lines[end+1] != '\n' {
+			return b, errLines
+		}
+		i = end + 2
+	}
+	return append(b, lines...), nil
+}
+
+var errLines = errors.New("http1: field lines that are none")
 
 func appendField(b []byte, name, value string) []byte {
 	b = append(b, name...)

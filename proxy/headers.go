@@ -94,6 +94,30 @@ func copyFields(out, in http.Header, trusted bool) {
 	deleteNamed(out, in["Connection"], false)
 }
 
+// forwarding is what setForwarding says of a request on which nobody has said anything of the kind that is believed, as
+// field lines.
+func (l *life) forwarding() []byte {
+	x, peer := l.x, l.peerText()
+	b := append(l.lines[:0], "X-Forwarded-For: "...)
+	b = append(b, peer...)
+	b = append(b, "\r\nX-Forwarded-Proto: "...)
+	b = append(b, x.Scheme...)
+	if x.In.Host != "" {
+		b = append(b, "\r\nX-Forwarded-Host: "...)
+		b = append(b, x.In.Host...)
+	}
+	b = append(b, "\r\nX-Forwarded-Port: "...)
+	b = append(b, port(x)...)
+	b = append(b, "\r\nX-Real-Ip: "...)
+	b = append(b, peer...)
+	b = append(b, "\r\nX-Request-Id: "...)
+	b = append(b, x.RequestID...)
+	b = append(b, "\r\nVia: "...)
+	b = append(b, via(x.In)...)
+	l.lines = append(b, '\r', '\n')
+	return l.lines
+}
+
 // setForwarding says who asked, how and through whom.
 func (l *life) setForwarding(out http.Header) {
 	x := l.x

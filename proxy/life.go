@@ -47,10 +47,16 @@ func (s *Server) begin(x *exchange.Exchange, w Writer) *life {
 	return l
 }
 
+// maxLines keeps the rare monster of a Host from staying in the pool.
+const maxLines = 1 << 10
+
 func (l *life) release() {
-	header := l.out.header
+	header, lines := l.out.header, l.lines
 	clear(header)
-	*l = life{inform: l.inform, door: l.door, out: outgoing{header: header}}
+	if cap(lines) > maxLines {
+		lines = nil
+	}
+	*l = life{inform: l.inform, door: l.door, out: outgoing{header: header}, lines: lines}
 	lives.Put(l)
 }
 

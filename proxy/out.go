@@ -32,7 +32,11 @@ func (l *life) makeOut(ctx context.Context) error {
 		out.header = make(http.Header) // one group of a Go map as long as eight fields do; grown once, it stays so
 	}
 	copyFields(out.header, in.Header, x.Trusted)
-	l.setForwarding(out.header)
+	if l.route.Lines && !x.Trusted && in.Header["Via"] == nil {
+		x.Forwarding = l.forwarding()
+	} else {
+		l.setForwarding(out.header)
+	}
 	if te := in.Header["Te"]; te != nil && httpguts.HeaderValuesContainsToken(te, "trailers") {
 		out.header["Te"] = trailersOnly
 	}

@@ -67,6 +67,7 @@ type life struct {
 	inform   func(int, http.Header)
 	door     func(context.Context, *http.Request, func(*http.Response) error) error // dispatch
 	out      outgoing
+	lines    []byte     // see forwarding
 	values   [12]string // see one
 	used     int
 	written  bool // the answer's head may be on its way: it can only be broken off now

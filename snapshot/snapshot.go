@@ -96,6 +96,7 @@ type Route struct {
 	Pipeline  *filter.Pipeline
 	Backend   backend.Backend
 	BodyBytes int64           // 0: no limit
+	Lines     bool            // the fields that tell how a request came go beside Out's header: nobody reads them in it
 	Streams   bool            // there is somebody to stream to, by gRPC or Connect, and BodyBytes does not bound that
 	Valve     *overload.Valve // nil: never refused for overload
 	Stats     *telemetry.RouteSeries

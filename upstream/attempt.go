@@ -3,9 +3,7 @@ package upstream
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/failure"
@@ -26,8 +24,6 @@ type attempt struct {
 	start    time.Time
 	body     *bodyReader // nil: the request has none
 	trip     transport.Trip
-	out      http.Request
-	target   url.URL
 	reader   bodyReader
 }
 
@@ -40,7 +36,14 @@ func (a *attempt) send(ctx context.Context) (*http.Response, error) {
 
 // ask sends the request and waits for the head of the answer.
 func (a *attempt) ask(ctx context.Context) (*http.Response, error) {
-	a.trip = transport.Trip{Request: a.request(), Inform: a.loop.call.Inform, AnswerBy: a.answerBy(), Observer: a}
+	call := &a.loop.call
+	a.trip = transport.Trip{
+		Request: a.request(), Host: a.host(call.Request.Host), Lines: call.Lines,
+		Inform: call.Inform, AnswerBy: a.answerBy(), Observer: a,
+	}
+	if a.trip.Body = http.NoBody; a.body != nil {
+		a.trip.Body = a.body
+	}
 	if a.loop.racing {
 		a.trip.Inform = nil
 	}
@@ -58,35 +61,16 @@ func (a *attempt) answerBy() time.Time {
 	return by
 }
 
-// request is the one this attempt sends. The first may use the call's own header, since nobody else does yet; a later one
-// must not touch what a transport may still be writing.
+// request is the one this attempt sends: the call's own, or one that says which attempt it is for.
 func (a *attempt) request() *http.Request {
-	from, r := a.loop.call.Request, &a.out
-	*r = *from
-	r.URL = a.url(from.URL)
-	r.Host = a.host(from.Host)
-	r.Body = http.NoBody
-	if a.body != nil {
-		r.Body = a.body
+	r := a.loop.call.Request
+	if a.number == 1 {
+		return r
 	}
-	if a.number > 1 || a.loop.racing {
-		r.Header = r.Header.Clone()
-	}
-	if a.number > 1 {
-		r.Header["X-Attempt"] = []string{strconv.Itoa(a.number)}
-	}
-	return r
-}
-
-// url puts the endpoint's scheme and authority to the path. A path of two leading slashes would read as an authority.
-func (a *attempt) url(from *url.URL) *url.URL {
-	to := &a.target
-	*to = *from
-	to.Scheme, to.Host = a.endpoint.scheme, a.endpoint.host
-	if strings.HasPrefix(to.Opaque, "//") {
-		to.Opaque = "/" + strings.TrimLeft(to.Opaque, "/")
-	}
-	return to
+	again := *r
+	again.Header = r.Header.Clone()
+	again.Header["X-Attempt"] = []string{strconv.Itoa(a.number)}
+	return &again
 }
 
 func (a *attempt) host(asked string) string {

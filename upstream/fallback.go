@@ -61,6 +61,12 @@ func (s *Service) lastGoodKey(call *Call) string {
 	return lastgood.Key(call.Request)
 }
 
+// TakesLines reports whether Call.Lines may hold fields that tell how the request came. What a last good answer is kept
+// under is read from the header.
+func (s *Service) TakesLines() bool {
+	return s.lastGood == nil && (s.other == nil || s.other.lastGood == nil)
+}
+
 // fallBack answers in place of the service; ok is false if nothing can.
 func (s *Service) fallBack(ctx context.Context, call *Call, key string, why error) (res *http.Response, ok bool, err error) {
 	f := s.spec.Fallback

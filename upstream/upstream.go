@@ -120,6 +120,7 @@ type Call struct {
 	// means it: 0 is no body, -1 an unknown length. While Do runs, and until the answer's body is closed, the request
 	// belongs to it. Close of its Body must wake a Read, as that of every server's does.
 	Request *http.Request
+	Lines   []byte                               // field lines to send beside Request.Header, which names none of theirs; each ends in CR LF
 	HashKey string                               // what consistentHash hashes, or the token that sticky gave; empty: none
 	Policy  *Policy                              // nil: one attempt, no timeout
 	Timeout time.Duration                        // the client's own, of grpc-timeout: wins over the policy's where it is shorter; 0: none

@@ -36,9 +36,8 @@ func newHTTP1(o Options) *http1Transport {
 }
 
 func (t *http1Transport) RoundTrip(ctx context.Context, trip *Trip) (*http.Response, error) {
-	asHTTP1(trip.Request.Header)
 	res, err := t.pool.RoundTrip(ctx, trip.Request, http1.Call{
-		Inform: trip.Inform, AnswerBy: trip.AnswerBy, Reused: &trip.Reused, Observer: trip.Observer,
+		Host: trip.Host, Body: trip.Body, Lines: trip.Lines, Inform: trip.Inform, AnswerBy: trip.AnswerBy, Reused: &trip.Reused, Observer: trip.Observer,
 	})
 	if err != nil {
 		return nil, explained(err)
@@ -48,13 +47,6 @@ func (t *http1Transport) RoundTrip(ctx context.Context, trip *Trip) (*http.Respo
 
 // CloseIdle closes what is idle, and from then on what becomes so.
 func (t *http1Transport) CloseIdle() { t.pool.Retire() }
-
-// asHTTP1 says what HTTP/1.1 needs said: that TE is for this connection only (RFC 9110 section 10.1.4).
-func asHTTP1(h http.Header) {
-	if _, present := h["Connection"]; !present && len(h["Te"]) > 0 {
-		h["Connection"] = []string{"te"}
-	}
-}
 
 // details is what the client is told of the engine's failures, which carry a kind and a cause only.
 var details = map[failure.Kind]string{

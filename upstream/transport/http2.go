@@ -1,10 +1,12 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -47,19 +49,15 @@ func (t *http2Transport) RoundTrip(ctx context.Context, trip *Trip) (*http.Respo
 	if len(trip.Request.Header["Upgrade"]) > 0 {
 		return nil, errUpgrade
 	}
-	delete(trip.Request.Header, "Connection")
-	if _, present := trip.Request.Header["User-Agent"]; !present {
-		trip.Request.Header["User-Agent"] = nil
-	}
 	w := &watch{trip: trip}
 	defer w.seal()
 	hooks := &httptrace.ClientTrace{Got1xxResponse: w.inform}
 	outer := ctx
 	ctx, cancel := context.WithCancel(httptrace.WithClientTrace(outer, hooks))
-	r := trip.Request.WithContext(ctx)
-	r.Header = r.Header.Clone() // x/net may still be encoding it when it has given the request up
+	r := t.request(ctx, trip)
+	body := r.Body
 	clock := newClock(trip.AnswerBy, cancel)
-	r.Body = clock.pausedBy(r.Body)
+	r.Body = clock.pausedBy(body)
 	for {
 		res, c, err := t.try(ctx, r, w)
 		late := clock.stop()
@@ -76,13 +74,51 @@ func (t *http2Transport) RoundTrip(ctx context.Context, trip *Trip) (*http.Respo
 			defer cancel() // not before the failure is named, which asks ctx
 			return nil, tripFailure(ctx, err, w.phase())
 		}
-		if b, ok := trip.Request.Body.(interface{ Reopen() }); ok { // x/net has closed it
+		if b, ok := body.(interface{ Reopen() }); ok { // x/net has closed it
 			b.Reopen()
 		}
 		clock = newClock(trip.AnswerBy, cancel)
-		r.Body = clock.pausedBy(trip.Request.Body)
+		r.Body = clock.pausedBy(body)
 	}
 }
+
+// request is the one that x/net sends, which may still be encoding it when it has given it up: what it reads is its own.
+func (t *http2Transport) request(ctx context.Context, trip *Trip) *http.Request {
+	r := trip.Request.WithContext(ctx)
+	r.Header = r.Header.Clone()
+	delete(r.Header, "Connection")
+	if _, present := r.Header["User-Agent"]; !present {
+		r.Header["User-Agent"] = nil // or x/net would name itself
+	}
+	addLines(r.Header, trip.Lines)
+	if trip.Body != nil {
+		r.Body = trip.Body
+	}
+	to := *r.URL
+	if to.Scheme = "http"; t.pool.dialer.tls != nil {
+		to.Scheme = "https"
+	}
+	if trip.Host != "" {
+		r.Host, to.Host = trip.Host, trip.Host
+	}
+	if strings.HasPrefix(to.Opaque, "//") { // x/net would read an authority
+		to.Opaque = "/" + strings.TrimLeft(to.Opaque, "/")
+	}
+	r.URL = &to
+	return r
+}
+
+// addLines puts field lines into a header.
+func addLines(h http.Header, lines []byte) {
+	for line := range bytes.SplitSeq(bytes.TrimSuffix(lines, crlf), crlf) {
+		if name, value, ok := bytes.Cut(line, []byte(": ")); ok {
+			name := http.CanonicalHeaderKey(string(name))
+			h[name] = append(h[name], string(value))
+		}
+	}
+}
+
+var crlf = []byte("\r\n")
 
 // try sends the request on a connection of the pool.
 func (t *http2Transport) try(ctx context.Context, r *http.Request, w *watch) (*http.Response, *http2Conn, error) {

@@ -8,6 +8,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -33,10 +34,14 @@ type Transport interface {
 
 // Trip is one request on its way to an endpoint, and what there is to say of the way beside the answer.
 type Trip struct {
-	// Request has a URL with scheme and host. A nil User-Agent may be added to its Header. Close of its Body must wake a
-	// Read; a Body that is closed for good then has no method Reopen.
+	// Request is not changed. Of its URL path and query count, and its host where there is no other; the scheme is the
+	// endpoint's. Close of its Body must wake a Read; a Body that is closed for good then has no method Reopen.
 	Request *http.Request
-	Inform  func(status int, header http.Header) // is given 1xx answers, except 100 and 101; never after RoundTrip has returned; may be nil
+	Host    string        // stands in for Request's; empty: that is right
+	Body    io.ReadCloser // stands in for Request's; nil: that is right
+	Lines   []byte        // field lines to send beside Request's Header, each ended by CR LF; they name no field that it has
+
+	Inform func(status int, header http.Header) // is given 1xx answers, except 100 and 101; never after RoundTrip has returned; may be nil
 	// AnswerBy is when the head of the answer must have come; zero: no limit. While the request's body is awaited from the
 	// client it is the client's time that runs, not the service's: what was left then is counted from the body's end.
 	AnswerBy time.Time
