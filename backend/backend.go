@@ -14,7 +14,8 @@ type Backend interface {
 	Forwards() bool
 }
 
-// LineSender is a Backend that may be able to send x.Forwarding beside x.Out, in whose header it need not find them.
+// LineSender is a Backend that may be able to do without the fields that it does not read itself: x.Forwarding in the header of
+// x.Out, and in that of the answer all but x.Reads.
 type LineSender interface {
 	SendsLines() bool
 }

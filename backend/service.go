@@ -29,6 +29,7 @@ func (b *Service) Answer(ctx context.Context, x *exchange.Exchange) error {
 	call := upstream.Call{
 		Request:  x.Out,
 		Lines:    x.Forwarding,
+		Reads:    x.Reads,
 		HashKey:  b.Affinity.key(x),
 		Policy:   b.Policy,
 		Timeout:  grpcTimeout(x.Out.Header),

@@ -104,7 +104,8 @@ func (k *compiler) route(r routeParts, l *snapshot.Listener, p *filter.Pipeline)
 		End:       r.end.words,
 		Services:  r.end.services,
 		BodyBytes: l.Limits.BodyBytes,
-		Lines:     takesLines(r.end.backend, p),
+		Lines:     sendsLines(r.end.backend) && !p.Transforms(),
+		Relays:    sendsLines(r.end.backend) && !p.Responds(),
 		Streams:   r.config.Translate != nil || slices.ContainsFunc(r.end.services, speaksHTTP2),
 		Valve:     r.valve,
 		Stats:     telemetry.NewRouteSeries(l.Name, r.config.Name).Expect(r.end.expected()),
@@ -115,10 +116,10 @@ func (k *compiler) route(r routeParts, l *snapshot.Listener, p *filter.Pipeline)
 	return compiled
 }
 
-// takesLines reports whether nobody but the service reads the fields that tell how a request came.
-func takesLines(b backend.Backend, p *filter.Pipeline) bool {
+// sendsLines reports whether fields may go between client and service without the backend seeing them.
+func sendsLines(b backend.Backend) bool {
 	sender, ok := b.(backend.LineSender)
-	return ok && !p.Transforms() && sender.SendsLines()
+	return ok && sender.SendsLines()
 }
 
 func speaksHTTP2(s *upstream.Service) bool { return s != nil && s.SpeaksHTTP2() } // one that does not exist was reported

@@ -23,6 +23,9 @@ type Exchange struct {
 	// Forwarding is the fields that tell a service how the request came, as lines that end in CR LF, if Out's header lacks
 	// them: where nobody reads or edits them, they need not go through a map.
 	Forwarding []byte
+	// Reads names the fields of a service's answer that somebody here reads or may change; nil: all. Others may be missing
+	// from Response.Header, and go to the client beside it.
+	Reads []string
 	// Response is nil until somebody answers. It exists as a value before it is written, so a response filter edits
 	// it or wraps its Body.
 	Response *http.Response
@@ -34,6 +37,7 @@ type Exchange struct {
 	Client   netip.Addr     // who is believed to have asked: Peer, or the rightmost untrusted X-Forwarded-For entry
 	Trusted  bool           // Peer is one of the listener's trusted proxies
 	TLS      bool           // the connection to us is encrypted
+	Relays   bool           // the engine can send fields of an answer that its Header lacks
 
 	Scheme    string // as the client saw it: http or https
 	Host      string // lower case, without port and final dot

@@ -113,6 +113,9 @@ func (p *Pipeline) Out(ctx context.Context, x *exchange.Exchange) error {
 	return nil
 }
 
+// Responds reports whether any filter sees the response.
+func (p *Pipeline) Responds() bool { return len(p.response) > 0 }
+
 // Transforms reports whether any filter edits x.Out.
 func (p *Pipeline) Transforms() bool { return len(p.transform) > 0 }
 

@@ -52,6 +52,16 @@ func (s *scope) takeBack() {
 	}
 }
 
+// parse takes a head whose fields are read, all (nil) or only some.
+func (a *answer) parse(b []byte, method string, l *Limits, reads []string) *fault {
+	if reads != nil {
+		if done, bad := a.parsePassing(b, method, l, reads); done || bad != nil {
+			return bad
+		}
+	}
+	return a.response.parse(b, method, l)
+}
+
 // begin decides the body after the head was parsed (RFC 9112 section 6.3), and with it whether the connection can be
 // used again. An answer with bytes behind its end is refused: one request was sent, so either these bytes or the answer
 // itself belong to something else, and nobody can tell which.
@@ -82,12 +92,17 @@ func (a *answer) begin(method string, t *Transport) *fault {
 	}
 	a.body.limits = t.limits()
 	a.body.wait = t.StallTimeout
-	if streams(res.Header) {
+	if streams(res.Header) || a.passed.streams {
 		a.body.wait = t.StreamIdleTimeout
 	}
 	res.Body = &a.body
+	if a.passed.on {
+		a.body.passed = &a.passed
+	}
 	if a.body.coding == byLength && a.body.left == 0 {
-		res.Body = http.NoBody
+		if !a.passed.on {
+			res.Body = http.NoBody
+		}
 		a.body.finish(io.EOF)
 	}
 	return nil

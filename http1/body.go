@@ -42,6 +42,7 @@ type body struct {
 	in      *inbound
 	owner   bodyOwner
 	trailer *http.Header // where trailers go when they have come
+	passed  *passed      // of an answer: the fields that its header lacks; nil: none
 	limits  Limits
 	wait    time.Duration // the longest silence while bytes are owed
 	left    int64         // of the body, or of the chunk
@@ -69,6 +70,7 @@ type bodyOwner interface {
 
 func (b *body) init(in *inbound, owner bodyOwner, c coding, length int64) {
 	b.in, b.owner, b.coding, b.left = in, owner, c, length
+	b.passed = nil
 	b.trailer, b.taken, b.ext, b.place, b.err, b.closed = nil, 0, maxExtensions, atSize, nil, false
 }
 

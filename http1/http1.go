@@ -78,8 +78,12 @@ func streams(h http.Header) bool {
 	if len(v) == 0 {
 		return false
 	}
-	return hasPrefixFold(v[0], "text/event-stream") || hasPrefixFold(v[0], "application/grpc") ||
-		hasPrefixFold(v[0], "application/connect+")
+	return isStream(v[0])
+}
+
+func isStream(media string) bool {
+	return hasPrefixFold(media, "text/event-stream") || hasPrefixFold(media, "application/grpc") ||
+		hasPrefixFold(media, "application/connect+")
 }
 
 func hasPrefixFold(s, prefix string) bool {

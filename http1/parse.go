@@ -86,6 +86,7 @@ type framing struct {
 	upgrade   bool // Connection: upgrade and an Upgrade field
 	asksTo    bool // an Upgrade field
 	names     bool // Connection: upgrade
+	others    bool // Connection: anything else
 	expect    string
 	trailer   http.Header // the fields announced by Trailer
 }
@@ -96,12 +97,14 @@ type fields struct {
 	values  []string // the memory the map's one-element slices are cut from
 	count   int      // number of fields still allowed
 	framing framing
+	passed  passed
 }
 
 func (f *fields) reset(count int) {
 	f.values = f.values[:0]
 	f.count = count
 	f.framing = framing{length: -1}
+	f.passed.reset()
 	if f.header == nil || len(f.header) > 64 {
 		f.header = make(http.Header)
 		return
@@ -149,7 +152,11 @@ func (f *fields) line(s string) *fault {
 			return bad
 		}
 	}
-	f.add(name, value)
+	if f.passed.on {
+		f.pass(name, value, r)
+	} else {
+		f.add(name, value)
+	}
 	return nil
 }
 
@@ -203,6 +210,8 @@ func (m *framing) connection(token string) {
 		m.keepAlive = true
 	case equalFold(token, "upgrade"):
 		m.names = true
+	default:
+		m.others = true
 	}
 }
 

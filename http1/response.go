@@ -17,7 +17,11 @@ type response struct {
 // parse fills r from a whole head answering a request of the given method.
 func (r *response) parse(b []byte, method string, l *Limits) *fault {
 	r.fields.reset(l.headerCount())
-	s := string(b)
+	return r.parseText(b, string(b), method, l)
+}
+
+// parseText is parse of a text that is also b.
+func (r *response) parseText(b []byte, s, method string, l *Limits) *fault {
 	end := textEnd(b, 0)
 	if bad := lineEnd(b, end); bad != nil {
 		return bad

@@ -56,6 +56,9 @@ type Call struct {
 	Body io.ReadCloser
 	// Lines are field lines to send beside those of the request's header, each ended by CR LF.
 	Lines []byte
+	// Reads names, canonically, the fields of the answer that are read or may be changed; nil: all. Others may be missing
+	// from its Header: they go to the client with its Body, if that is what Writer.Write is given.
+	Reads []string
 	// Inform is called with each 1xx answer but 100 and 101, on the caller's goroutine. It may be nil.
 	Inform func(status int, h http.Header)
 	// AnswerBy is when the answer's head must have come, the wait for a connection and its dialing included. The time in

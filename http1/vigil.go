@@ -26,7 +26,7 @@ func (o *outlet) vigil(res *http.Response) *vigil {
 // it is sent on. It reports whether res is a stream.
 func (o *outlet) limitSilence(source io.Reader, res *http.Response) bool {
 	b, ok := source.(*body)
-	if !ok || !streams(res.Header) {
+	if !ok || !streams(res.Header) && !passedBy(b).streams {
 		return false
 	}
 	b.wait = o.w.turn.conn.limits.StreamIdleTimeout

@@ -210,11 +210,12 @@ func (o *outlet) head(res *http.Response) (io.Reader, error) {
 		return nil, err
 	}
 	o.hold()
-	b, err := appendFields(appendStatus(o.b, res.StatusCode), res.Header)
+	passed := passedBy(res.Body)
+	b, err := appendFields(append(appendStatus(o.b, res.StatusCode), passed.lines...), res.Header)
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := res.Header["Date"]; !ok {
+	if _, ok := res.Header["Date"]; !ok && !passed.dated {
 		b = appendField(b, "Date", httpDate())
 	}
 	switch {

@@ -80,6 +80,7 @@ func (s *http1Server) ServeFailure(ctx context.Context, r *http.Request, f *fail
 // serveHTTP1 gives a request, or why it is none, to the proxy. A connection has one at a time, so it owns the writer.
 func (c *connection) serveHTTP1(ctx context.Context, r *http.Request, f *failure.Error, w *http1.Writer) {
 	x := c.exchange(r)
+	x.Relays = true
 	defer proxy.Release(x)
 	c.writer = http1Writer{Writer: w, connection: c, exchange: x}
 	if f != nil {

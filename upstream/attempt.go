@@ -38,7 +38,7 @@ func (a *attempt) send(ctx context.Context) (*http.Response, error) {
 func (a *attempt) ask(ctx context.Context) (*http.Response, error) {
 	call := &a.loop.call
 	a.trip = transport.Trip{
-		Request: a.request(), Host: a.host(call.Request.Host), Lines: call.Lines,
+		Request: a.request(), Host: a.host(call.Request.Host), Lines: call.Lines, Reads: call.Reads,
 		Inform: call.Inform, AnswerBy: a.answerBy(), Observer: a,
 	}
 	if a.trip.Body = http.NoBody; a.body != nil {

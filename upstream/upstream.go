@@ -121,6 +121,7 @@ type Call struct {
 	// belongs to it. Close of its Body must wake a Read, as that of every server's does.
 	Request *http.Request
 	Lines   []byte                               // field lines to send beside Request.Header, which names none of theirs; each ends in CR LF
+	Reads   []string                             // the fields of the answer that its Header must have; nil: all
 	HashKey string                               // what consistentHash hashes, or the token that sticky gave; empty: none
 	Policy  *Policy                              // nil: one attempt, no timeout
 	Timeout time.Duration                        // the client's own, of grpc-timeout: wins over the policy's where it is shorter; 0: none

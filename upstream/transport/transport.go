@@ -41,6 +41,9 @@ type Trip struct {
 	Body    io.ReadCloser // stands in for Request's; nil: that is right
 	Lines   []byte        // field lines to send beside Request's Header, each ended by CR LF; they name no field that it has
 
+	// Reads names, canonically, the fields of the answer that are read or may be changed; nil: all. Others may be missing from
+	// its Header; a writer of HTTP/1.1 finds them in its Body.
+	Reads  []string
 	Inform func(status int, header http.Header) // is given 1xx answers, except 100 and 101; never after RoundTrip has returned; may be nil
 	// AnswerBy is when the head of the answer must have come; zero: no limit. While the request's body is awaited from the
 	// client it is the client's time that runs, not the service's: what was left then is counted from the body's end.

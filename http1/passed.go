@@ -1,0 +1,81 @@
+package http1
+
+// The fields of an answer that nobody here reads. They need be neither strings nor in a map: they are written as lines again
+// as they are parsed, and Writer.Write sends those behind the status line. Parsed they are all the same, by the one parser;
+// nothing is passed on that it would refuse.
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"unsafe"
+)
+
+type passed struct {
+	on      bool
+	reads   []string // the fields that are read, canonically: they go into the header map
+	lines   []byte
+	dated   bool // a Date is among the lines
+	streams bool // so is a Content-Type that says so
+}
+
+// maxPassed keeps the rare monster from staying in the pool.
+const maxPassed = 4 << 10
+
+func (p *passed) reset() {
+	p.on, p.dated, p.streams, p.reads = false, false, false, nil
+	if p.lines = p.lines[:0]; cap(p.lines) > maxPassed {
+		p.lines = nil
+	}
+}
+
+// pass takes a field whose name and value are only lent.
+func (f *fields) pass(name, value string, r role) {
+	p := &f.passed
+	for _, read := range p.reads {
+		if read == name {
+			f.add(read, strings.Clone(value))
+			return
+		}
+	}
+	if r != ordinary {
+		return // of this connection only, or written by us
+	}
+	switch name {
+	case "Date":
+		p.dated = true
+	case "Content-Type":
+		p.streams = isStream(value)
+	}
+	p.lines = appendField(p.lines, name, value)
+}
+
+// parsePassing is parse for a caller that reads only some of the fields. It is false if the answer is one of those that need
+// all of them: those without a body speak of one in their fields, trailers are announced, and Connection names fields that
+// end here.
+func (r *response) parsePassing(b []byte, method string, l *Limits, reads []string) (bool, *fault) {
+	if len(b) < len("HTTP/1.1 200") || method == http.MethodHead {
+		return false, nil
+	}
+	r.fields.reset(l.headerCount())
+	r.passed.on, r.passed.reads = true, reads
+	if bad := r.parseText(b, unsafe.String(unsafe.SliceData(b), len(b)), method, l); bad != nil {
+		return true, bad
+	}
+	m := &r.framing
+	if bodyless(method, r.http.StatusCode) || m.others || m.asksTo || m.trailer != nil {
+		return false, nil
+	}
+	r.http.Status = "" // the one string that would be kept
+	return true, nil
+}
+
+// passedBy is what goes to the client with a body beside the header of its answer.
+func passedBy(r io.Reader) *passed {
+	if b, ok := r.(*body); ok && b.passed != nil {
+		return b.passed
+	}
+	return &nothing
+}
+
+var nothing passed
