@@ -71,6 +71,15 @@ func checkName(name string, refused func(string) string) error {
 	return nil
 }
 
+// Names are the fields that Apply changes.
+func (e *FieldEdits) Names() []string {
+	names := slices.Clone(e.remove)
+	for _, f := range slices.Concat(e.set, e.add) {
+		names = append(names, f.name)
+	}
+	return names
+}
+
 // Apply edits h. Lists of values are never written in place: they may be shared with the request as received.
 func (e *FieldEdits) Apply(h http.Header) {
 	for _, name := range e.remove {

@@ -32,6 +32,12 @@ type ResponseFilter interface {
 	OnResponse(ctx context.Context, x *exchange.Exchange) error
 }
 
+// FieldChanger is implemented by a ResponseFilter that neither reads nor changes any field of an answer but those it names,
+// canonically. The others need then not be made ready for it.
+type FieldChanger interface {
+	ResponseFields() []string
+}
+
 // FinishFilter runs once when the answer is written or broken off, after a panic too, and for every filter of the
 // pipeline: one whose OnRequest never came, because another answered first, tells by x.Kept that it holds nothing.
 type FinishFilter interface {

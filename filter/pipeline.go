@@ -113,8 +113,17 @@ func (p *Pipeline) Out(ctx context.Context, x *exchange.Exchange) error {
 	return nil
 }
 
-// Responds reports whether any filter sees the response.
-func (p *Pipeline) Responds() bool { return len(p.response) > 0 }
+// ResponseFields are the fields of an answer that the response filters read or change; false: any.
+func (p *Pipeline) ResponseFields() (names []string, some bool) {
+	for _, s := range p.response {
+		f, ok := s.run.(FieldChanger)
+		if !ok {
+			return nil, false
+		}
+		names = append(names, f.ResponseFields()...)
+	}
+	return names, true
+}
 
 // Transforms reports whether any filter edits x.Out.
 func (p *Pipeline) Transforms() bool { return len(p.transform) > 0 }

@@ -40,8 +40,8 @@ func (l *life) makeOut(ctx context.Context) error {
 	if te := in.Header["Te"]; te != nil && httpguts.HeaderValuesContainsToken(te, "trailers") {
 		out.header["Te"] = trailersOnly
 	}
-	if l.route.Relays && x.Relays {
-		x.Reads = fieldsRead
+	if x.Relays {
+		x.Reads = l.route.Reads
 	}
 	out.url = url.URL{Opaque: x.Path, RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery}
 	out.request = http.Request{
@@ -62,9 +62,6 @@ func (l *life) makeOut(ctx context.Context) error {
 	}
 	return l.pipeline.Out(ctx, x)
 }
-
-// fieldsRead are the fields of an answer that the proxy, or the attempt loop, reads or sets itself.
-var fieldsRead = []string{"Grpc-Status", requestIDField}
 
 var trailersOnly = []string{"trailers"}
 

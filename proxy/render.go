@@ -122,7 +122,7 @@ func (l *life) finishHead() {
 	if r.Header == nil {
 		r.Header = make(http.Header, 4)
 	}
-	r.Header[requestIDField] = l.one(l.x.RequestID)
+	r.Header["X-Request-Id"] = l.one(l.x.RequestID)
 	if _, dated := r.Header["Date"]; !dated && l.x.Reads == nil { // else the engine knows whether it is dated
 		r.Header["Date"] = []string{time.Now().UTC().Format(http.TimeFormat)}
 	}

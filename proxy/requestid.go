@@ -9,8 +9,6 @@ import (
 	"github.com/sluice-gateway/sluice/exchange"
 )
 
-const requestIDField = "X-Request-Id"
-
 const maxRequestID = 128 // bytes kept from a trusted peer; a longer one is replaced
 
 // requestID keeps a trusted peer's id and makes one otherwise.

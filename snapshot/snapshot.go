@@ -97,7 +97,7 @@ type Route struct {
 	Backend   backend.Backend
 	BodyBytes int64           // 0: no limit
 	Lines     bool            // the fields that tell how a request came go beside Out's header: nobody reads them in it
-	Relays    bool            // nobody reads the fields of an answer, but for those of proxy
+	Reads     []string        // the fields of a service's answer that somebody here reads or changes; nil: all
 	Streams   bool            // there is somebody to stream to, by gRPC or Connect, and BodyBytes does not bound that
 	Valve     *overload.Valve // nil: never refused for overload
 	Stats     *telemetry.RouteSeries

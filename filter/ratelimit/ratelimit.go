@@ -58,6 +58,7 @@ var (
 	_ filter.RequestFilter  = (*Filter)(nil)
 	_ filter.ResponseFilter = (*Filter)(nil)
 	_ filter.Phaser         = (*Filter)(nil)
+	_ filter.FieldChanger   = (*Filter)(nil)
 )
 
 // New makes the filter.
@@ -114,6 +115,11 @@ func refusal(after time.Duration) error {
 	refused := failure.Denied(http.StatusTooManyRequests, "Too many requests. Retry-After says when to come back.")
 	refused.Header = http.Header{"Retry-After": {decimal(max(1, seconds(after)))}}
 	return refused
+}
+
+// ResponseFields implements filter.FieldChanger.
+func (f *Filter) ResponseFields() []string {
+	return []string{limitField, remainingField, resetField, policyField, rateField}
 }
 
 // OnResponse writes the fields. Of several limits the first that was asked speaks for all: it is placed before the

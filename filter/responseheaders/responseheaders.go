@@ -34,7 +34,10 @@ func Type() filter.Type { return filter.Define("responseHeaders", filter.Respond
 // Filter is one responseHeaders.
 type Filter struct{ edits filter.FieldEdits }
 
-var _ filter.ResponseFilter = (*Filter)(nil)
+var (
+	_ filter.ResponseFilter = (*Filter)(nil)
+	_ filter.FieldChanger   = (*Filter)(nil)
+)
 
 var errEmpty = errors.New("write set, add or remove: responseHeaders without any does nothing")
 
@@ -56,6 +59,9 @@ func refused(name string) string {
 	}
 	return filter.BelongsToConnection(name)
 }
+
+// ResponseFields implements filter.FieldChanger.
+func (f *Filter) ResponseFields() []string { return f.edits.Names() }
 
 // OnResponse edits what will be written.
 func (f *Filter) OnResponse(_ context.Context, x *exchange.Exchange) error {
