@@ -32,7 +32,7 @@ type accepted struct {
 	scope  scope
 	remote string
 	tls    *tls.ConnectionState
-	limits Limits
+	limits *Limits // as they were when the last request ended
 	onEnd  func()
 
 	parked    atomic.Bool
@@ -251,7 +251,7 @@ func (a *accepted) next() (t *turn, done bool) {
 		return nil, false
 	}
 	t = newTurn(a)
-	bad = t.parse(a.in.data[:end], &a.limits)
+	bad = t.parse(a.in.data[:end], a.limits)
 	a.in.consume(end)
 	if bad != nil {
 		return nil, a.refuse(t, bad)

@@ -21,6 +21,8 @@ type answer struct {
 	sender   *sender
 	observer Observer
 	reusable bool
+	passes   bool // some of its fields are in passed
+	passed   passed
 	next     *answer // in scope.kept
 }
 
@@ -54,10 +56,12 @@ func (s *scope) takeBack() {
 
 // parse takes a head whose fields are read, all (nil) or only some.
 func (a *answer) parse(b []byte, method string, l *Limits, reads []string) *fault {
-	if reads != nil {
-		if done, bad := a.parsePassing(b, method, l, reads); done || bad != nil {
+	if a.passes = reads != nil; a.passes {
+		a.passed.reset(reads)
+		if done, bad := a.parsePassing(b, method, l, &a.passed); done {
 			return bad
 		}
+		a.passes = false
 	}
 	return a.response.parse(b, method, l)
 }
@@ -92,15 +96,15 @@ func (a *answer) begin(method string, t *Transport) *fault {
 	}
 	a.body.limits = t.limits()
 	a.body.wait = t.StallTimeout
-	if streams(res.Header) || a.passed.streams {
+	if streams(res.Header) || a.passes && a.passed.streams {
 		a.body.wait = t.StreamIdleTimeout
 	}
 	res.Body = &a.body
-	if a.passed.on {
+	if a.passes {
 		a.body.passed = &a.passed
 	}
 	if a.body.coding == byLength && a.body.left == 0 {
-		if !a.passed.on {
+		if !a.passes {
 			res.Body = http.NoBody
 		}
 		a.body.finish(io.EOF)

@@ -43,7 +43,7 @@ type body struct {
 	owner   bodyOwner
 	trailer *http.Header // where trailers go when they have come
 	passed  *passed      // of an answer: the fields that its header lacks; nil: none
-	limits  Limits
+	limits  *Limits
 	wait    time.Duration // the longest silence while bytes are owed
 	left    int64         // of the body, or of the chunk
 	taken   int64         // body bytes delivered

@@ -60,7 +60,7 @@ func serve(t *testing.T, h Handler, limits ...func(*Limits)) (*Server, func() ne
 	for _, f := range limits {
 		f(&l)
 	}
-	s := &Server{Handler: h, Limits: func() Limits { return l }}
+	s := &Server{Handler: h, Limits: func() *Limits { return &l }}
 	return s, listenFor(t, s)
 }
 

@@ -175,7 +175,7 @@ func (d *dialed) head(a *answer, method string, call *Call) error {
 			return bad
 		}
 		if end >= 0 {
-			bad := a.parse(d.in.data[:end], method, &l, call.Reads)
+			bad := a.parse(d.in.data[:end], method, l, call.Reads)
 			d.in.consume(end)
 			return orNil(bad)
 		}

@@ -49,6 +49,8 @@ func DefaultLimits() Limits {
 	}
 }
 
+var defaultLimits = DefaultLimits()
+
 const (
 	maxHeaderBytes = 1 << 20 // where a limit of 0 still ends
 	maxHeaderCount = 10_000

@@ -97,14 +97,13 @@ type fields struct {
 	values  []string // the memory the map's one-element slices are cut from
 	count   int      // number of fields still allowed
 	framing framing
-	passed  passed
+	passed  *passed // nil: all go into the map
 }
 
 func (f *fields) reset(count int) {
 	f.values = f.values[:0]
 	f.count = count
 	f.framing = framing{length: -1}
-	f.passed.reset()
 	if f.header == nil || len(f.header) > 64 {
 		f.header = make(http.Header)
 		return
@@ -152,7 +151,7 @@ func (f *fields) line(s string) *fault {
 			return bad
 		}
 	}
-	if f.passed.on {
+	if f.passed != nil {
 		f.pass(name, value, r)
 	} else {
 		f.add(name, value)

@@ -12,7 +12,6 @@ import (
 )
 
 type passed struct {
-	on      bool
 	reads   []string // the fields that are read, canonically: they go into the header map
 	lines   []byte
 	dated   bool // a Date is among the lines
@@ -22,8 +21,8 @@ type passed struct {
 // maxPassed keeps the rare monster from staying in the pool.
 const maxPassed = 4 << 10
 
-func (p *passed) reset() {
-	p.on, p.dated, p.streams, p.reads = false, false, false, nil
+func (p *passed) reset(reads []string) {
+	p.dated, p.streams, p.reads = false, false, reads
 	if p.lines = p.lines[:0]; cap(p.lines) > maxPassed {
 		p.lines = nil
 	}
@@ -31,7 +30,7 @@ func (p *passed) reset() {
 
 // pass takes a field whose name and value are only lent.
 func (f *fields) pass(name, value string, r role) {
-	p := &f.passed
+	p := f.passed
 	for _, read := range p.reads {
 		if read == name {
 			f.add(read, strings.Clone(value))
@@ -53,13 +52,15 @@ func (f *fields) pass(name, value string, r role) {
 // parsePassing is parse for a caller that reads only some of the fields. It is false if the answer is one of those that need
 // all of them: those without a body speak of one in their fields, trailers are announced, and Connection names fields that
 // end here.
-func (r *response) parsePassing(b []byte, method string, l *Limits, reads []string) (bool, *fault) {
+func (r *response) parsePassing(b []byte, method string, l *Limits, p *passed) (bool, *fault) {
 	if len(b) < len("HTTP/1.1 200") || method == http.MethodHead {
 		return false, nil
 	}
 	r.fields.reset(l.headerCount())
-	r.passed.on, r.passed.reads = true, reads
-	if bad := r.parseText(b, unsafe.String(unsafe.SliceData(b), len(b)), method, l); bad != nil {
+	r.passed = p
+	bad := r.parseText(b, unsafe.String(unsafe.SliceData(b), len(b)), method, l)
+	r.passed = nil
+	if bad != nil {
 		return true, bad
 	}
 	m := &r.framing

@@ -28,7 +28,7 @@ type Handler interface {
 // Server serves HTTP/1.1 on connections that somebody else accepts. Handler is set before first use.
 type Server struct {
 	Handler Handler
-	Limits  func() Limits // asked once a request; nil: DefaultLimits
+	Limits  func() *Limits // asked once a request, and not changed after; nil: DefaultLimits
 
 	draining atomic.Bool
 	mu       sync.Mutex
@@ -64,9 +64,9 @@ func (s *Server) Adopt(ctx context.Context, c net.Conn, over func()) {
 	go a.run()
 }
 
-func (s *Server) limits() Limits {
+func (s *Server) limits() *Limits {
 	if s.Limits == nil {
-		return DefaultLimits()
+		return &defaultLimits
 	}
 	return s.Limits()
 }

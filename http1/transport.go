@@ -35,6 +35,9 @@ type Transport struct {
 	HeaderBytes       int           // of an answer's field lines; 0: 64 KiB
 	HeaderCount       int           // fields of an answer; 0: 256
 
+	settled sync.Once
+	heads   Limits // of answers
+
 	mu      sync.Mutex
 	idle    []*dialed
 	open    int
@@ -83,15 +86,17 @@ func (c *Call) allowance() (time.Duration, bool) {
 	return left, left > 0
 }
 
-func (t *Transport) limits() Limits {
-	l := Limits{HeaderBytes: t.HeaderBytes, HeaderCount: t.HeaderCount}
-	if l.HeaderBytes == 0 {
-		l.HeaderBytes = 64 << 10
-	}
-	if l.HeaderCount == 0 {
-		l.HeaderCount = 256
-	}
-	return l
+func (t *Transport) limits() *Limits {
+	t.settled.Do(func() {
+		t.heads = Limits{HeaderBytes: t.HeaderBytes, HeaderCount: t.HeaderCount}
+		if t.heads.HeaderBytes == 0 {
+			t.heads.HeaderBytes = 64 << 10
+		}
+		if t.heads.HeaderCount == 0 {
+			t.heads.HeaderCount = 256
+		}
+	})
+	return &t.heads
 }
 
 // RoundTrip sends r and returns the answer when its head has come. Errors are *failure.Error. The target written is

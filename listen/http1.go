@@ -4,11 +4,13 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/failure"
 	"github.com/sluice-gateway/sluice/http1"
 	"github.com/sluice-gateway/sluice/proxy"
+	"github.com/sluice-gateway/sluice/snapshot"
 )
 
 var _ proxy.Writer = (*http1Writer)(nil)
@@ -18,6 +20,13 @@ var _ proxy.Writer = (*http1Writer)(nil)
 type http1Server struct {
 	listener *Listener
 	engine   http1.Server
+	limited  atomic.Pointer[limited]
+}
+
+// limited is the limits of one snapshot in the engine's words, made for its first request.
+type limited struct {
+	spec   *snapshot.Listener
+	limits http1.Limits
 }
 
 func newHTTP1Server(l *Listener) *http1Server {
@@ -36,17 +45,22 @@ func (s *http1Server) adopt(c *connection, conn net.Conn, over func()) {
 // drain closes idle connections; the others get Connection: close with their next answer.
 func (s *http1Server) drain() { s.engine.Shutdown() }
 
-func (s *http1Server) limits() http1.Limits {
+func (s *http1Server) limits() *http1.Limits {
 	spec := s.listener.spec()
-	if spec == nil {
-		return http1.DefaultLimits() // forgotten: the proxy breaks off what still comes
+	if now := s.limited.Load(); now != nil && now.spec == spec {
+		return &now.limits
 	}
-	l := &spec.Limits
-	return http1.Limits{
-		HeaderBytes: l.HeaderBytes, HeaderCount: l.HeaderCount, URIBytes: l.URIBytes,
-		HeaderTimeout: l.HeaderTimeout, IdleTimeout: l.IdleTimeout,
-		StallTimeout: l.StallTimeout, StreamIdleTimeout: l.StreamIdleTimeout,
+	next := &limited{spec: spec, limits: http1.DefaultLimits()}
+	if spec != nil { // else forgotten: the proxy breaks off what still comes
+		l := &spec.Limits
+		next.limits = http1.Limits{
+			HeaderBytes: l.HeaderBytes, HeaderCount: l.HeaderCount, URIBytes: l.URIBytes,
+			HeaderTimeout: l.HeaderTimeout, IdleTimeout: l.IdleTimeout,
+			StallTimeout: l.StallTimeout, StreamIdleTimeout: l.StreamIdleTimeout,
+		}
 	}
+	s.limited.Store(next)
+	return &next.limits
 }
 
 // ServeRequest implements http1.Handler.

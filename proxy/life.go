@@ -51,12 +51,13 @@ func (s *Server) begin(x *exchange.Exchange, w Writer) *life {
 const maxLines = 1 << 10
 
 func (l *life) release() {
-	header, lines := l.out.header, l.lines
-	clear(header)
-	if cap(lines) > maxLines {
-		lines = nil
+	clear(l.out.header)
+	if cap(l.lines) > maxLines {
+		l.lines = nil
 	}
-	*l = life{inform: l.inform, door: l.door, out: outgoing{header: header}, lines: lines}
+	l.server, l.x, l.w, l.snapshot, l.listener, l.route, l.pipeline, l.body = nil, nil, nil, nil, nil, nil, nil, nil
+	l.out.request.Body, l.out.request.Trailer = nil, nil // the rest is small, and written over
+	l.used, l.written = 0, false
 	lives.Put(l)
 }
 
