@@ -104,8 +104,7 @@ func (k *compiler) route(r routeParts, l *snapshot.Listener, p *filter.Pipeline)
 		End:       r.end.words,
 		Services:  r.end.services,
 		BodyBytes: l.Limits.BodyBytes,
-		Lines:     sendsLines(r.end.backend) && !p.Transforms(),
-		Reads:     fieldsRead(r.end.backend, p),
+		Lines:     sendsLines(r.end.backend),
 		Streams:   r.config.Translate != nil || slices.ContainsFunc(r.end.services, speaksHTTP2),
 		Valve:     r.valve,
 		Stats:     telemetry.NewRouteSeries(l.Name, r.config.Name).Expect(r.end.expected()),
@@ -114,16 +113,6 @@ func (k *compiler) route(r routeParts, l *snapshot.Listener, p *filter.Pipeline)
 		compiled.BodyBytes = int64(*r.config.BodyBytes)
 	}
 	return compiled
-}
-
-// fieldsRead are the fields of an answer that are not only passed on: those of the filters, those that the attempt loop
-// judges by, and the one that the proxy sets. nil: nobody knows.
-func fieldsRead(b backend.Backend, p *filter.Pipeline) []string {
-	names, some := p.ResponseFields()
-	if !some || !sendsLines(b) {
-		return nil
-	}
-	return append(names, "Grpc-Status", "X-Request-Id")
 }
 
 // sendsLines reports whether fields may go between client and service without the backend seeing them.

@@ -18,7 +18,8 @@ type Placed struct {
 	Filter Filter
 }
 
-// Pipeline is a route's filters, sorted once by compile into one slice a hook. It is immutable; the zero value is empty.
+// Pipeline is a route's filters, sorted once by compile into one slice a hook. It is immutable; the zero value is empty,
+// and reads everything.
 type Pipeline struct {
 	placed    []Placed
 	request   []step[RequestFilter] // phases before Transform
@@ -26,6 +27,7 @@ type Pipeline struct {
 	transform []step[RequestFilter]
 	response  []step[ResponseFilter] // last to first
 	finish    []FinishFilter
+	reads     []string // see Reads
 
 	// Where the Authenticate phase ends in request; authenticates says whether there is one.
 	authenticated int
@@ -59,6 +61,7 @@ func NewPipeline(placed []Placed) *Pipeline {
 		}
 	}
 	slices.Reverse(p.response)
+	p.reads = p.fieldsRead()
 	return p
 }
 
@@ -113,16 +116,22 @@ func (p *Pipeline) Out(ctx context.Context, x *exchange.Exchange) error {
 	return nil
 }
 
-// ResponseFields are the fields of an answer that the response filters read or change; false: any.
-func (p *Pipeline) ResponseFields() (names []string, some bool) {
+// Reads are the fields of an answer that the response filters read or change, and those that every route reads; nil: any.
+func (p *Pipeline) Reads() []string { return p.reads }
+
+// alwaysRead are the fields of an answer that the attempt loop judges by, and the one that the proxy sets.
+var alwaysRead = []string{"Grpc-Status", "X-Request-Id"}
+
+func (p *Pipeline) fieldsRead() []string {
+	names := slices.Clone(alwaysRead)
 	for _, s := range p.response {
 		f, ok := s.run.(FieldChanger)
 		if !ok {
-			return nil, false
+			return nil
 		}
 		names = append(names, f.ResponseFields()...)
 	}
-	return names, true
+	return names
 }
 
 // Transforms reports whether any filter edits x.Out.

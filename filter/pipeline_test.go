@@ -292,3 +292,24 @@ type quiet struct{ *probe }
 func (quiet) OnRequest(context.Context, *exchange.Exchange) error  { return nil }
 func (quiet) OnResponse(context.Context, *exchange.Exchange) error { return nil }
 func (quiet) OnFinish(*exchange.Exchange)                          {}
+
+// changer names the fields it changes; probe, which has every hook too, does not.
+type changer struct{ probe }
+
+func (changer) ResponseFields() []string { return []string{"X-A"} }
+
+func TestReads(t *testing.T) {
+	named, silent := &changer{}, &probe{}
+	for _, test := range []struct {
+		filters []Placed
+		want    []string
+	}{
+		{nil, []string{"Grpc-Status", "X-Request-Id"}},
+		{[]Placed{{Filter: named}}, []string{"Grpc-Status", "X-Request-Id", "X-A"}},
+		{[]Placed{{Filter: named}, {Filter: silent}}, nil},
+	} {
+		if got := NewPipeline(test.filters).Reads(); !slices.Equal(got, test.want) || (got == nil) != (test.want == nil) {
+			t.Errorf("got %v, want %v", got, test.want)
+		}
+	}
+}

@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"bufio"
+	"bytes"
 	"net/http"
 	"net/netip"
+	"net/textproto"
 	"testing"
 	"time"
 
@@ -102,6 +105,25 @@ func TestSetForwarding(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// As lines the fields say the same as in a map.
+func TestForwardingLines(t *testing.T) {
+	for _, test := range []exchange.Exchange{
+		{Scheme: "http", Port: "8080", In: &http.Request{Host: "api.test:8080", ProtoMajor: 1, ProtoMinor: 1}},
+		{Scheme: "https", In: &http.Request{Host: "[2001:db8::1]", ProtoMajor: 2}},
+		{Scheme: "http", In: &http.Request{ProtoMajor: 1}},
+	} {
+		test.Peer, test.RequestID = netip.MustParseAddrPort("[::ffff:10.0.0.9]:5000"), "id"
+		test.Client = test.Peer.Addr().Unmap()
+		l, want := &life{x: &test}, make(http.Header)
+		l.setForwarding(want)
+		lines := append(bytes.Clone(l.forwarding()), "\r\n"...)
+		got, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(lines))).ReadMIMEHeader()
+		if diff := cmp.Diff(want, http.Header(got)); err != nil || diff != "" {
+			t.Error(err, diff)
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func (l *life) makeOut(ctx context.Context) error {
 		out.header = make(http.Header) // one group of a Go map as long as eight fields do; grown once, it stays so
 	}
 	copyFields(out.header, in.Header, x.Trusted)
-	if l.route.Lines && !x.Trusted && in.Header["Via"] == nil {
+	if l.route.Lines && !l.pipeline.Transforms() && !x.Trusted && in.Header["Via"] == nil {
 		x.Forwarding = l.forwarding()
 	} else {
 		l.setForwarding(out.header)
@@ -40,8 +40,8 @@ func (l *life) makeOut(ctx context.Context) error {
 	if te := in.Header["Te"]; te != nil && httpguts.HeaderValuesContainsToken(te, "trailers") {
 		out.header["Te"] = trailersOnly
 	}
-	if x.Relays {
-		x.Reads = l.route.Reads
+	if l.route.Lines && x.Relays {
+		x.Reads = l.pipeline.Reads()
 	}
 	out.url = url.URL{Opaque: x.Path, RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery}
 	out.request = http.Request{

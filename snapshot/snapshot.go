@@ -96,8 +96,7 @@ type Route struct {
 	Pipeline  *filter.Pipeline
 	Backend   backend.Backend
 	BodyBytes int64           // 0: no limit
-	Lines     bool            // the fields that tell how a request came go beside Out's header: nobody reads them in it
-	Reads     []string        // the fields of a service's answer that somebody here reads or changes; nil: all
+	Lines     bool            // the backend reads none of the fields that only pass: they may go beside the headers
 	Streams   bool            // there is somebody to stream to, by gRPC or Connect, and BodyBytes does not bound that
 	Valve     *overload.Valve // nil: never refused for overload
 	Stats     *telemetry.RouteSeries

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -177,6 +179,26 @@ func TestHTTP2OverTLS(t *testing.T) {
 	res := mustTrip(t, newTransport(t, Options{Address: s.Listener.Addr().String(), TLS: a.client(t, "orders.test"), HTTP2: true}), trip)
 	if text := read(t, res); text != "HTTP/2.0 shop.test /path [] [trailers]" {
 		t.Errorf("%q", text)
+	}
+}
+
+// What stands beside the request is sent as if it were in it, and the request is left as it was.
+func TestHTTP2BesideTheRequest(t *testing.T) {
+	address := server2(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprint(w, r.Host, " ", r.RequestURI, " ", string(body), " ", r.Header["Via"], r.Header["X-Real-Ip"])
+	})
+	r := request(t, "POST", "")
+	r.URL.Opaque, r.URL.RawQuery, r.ContentLength = "//a/b", "", 4
+	before := r.Header.Clone()
+	res := mustTrip(t, newTransport(t, Options{Address: address, HTTP2: true}), &Trip{
+		Request: r, Host: "instead.test", Body: io.NopCloser(strings.NewReader("body")), Lines: []byte("Via: 1.1 a\r\nX-Real-Ip: 192.0.2.1\r\n"),
+	})
+	if text := read(t, res); text != "instead.test /a/b body [1.1 a] [192.0.2.1]" {
+		t.Errorf("%q", text)
+	}
+	if r.Host == "instead.test" || !maps.EqualFunc(r.Header, before, slices.Equal[[]string]) {
+		t.Errorf("the request was changed: %v %v", r.Host, r.Header)
 	}
 }
 
