@@ -106,6 +106,7 @@ func (k *compiler) route(r routeParts, l *snapshot.Listener, p *filter.Pipeline)
 		BodyBytes: l.Limits.BodyBytes,
 		Lines:     sendsLines(r.end.backend),
 		Streams:   r.config.Translate != nil || slices.ContainsFunc(r.end.services, speaksHTTP2),
+		Sheds:     r.valve != nil,
 		Valve:     r.valve,
 		Stats:     telemetry.NewRouteSeries(l.Name, r.config.Name).Expect(r.end.expected()),
 	}

@@ -69,7 +69,7 @@ type Exchange struct {
 	kept      []kept // what filters keep for their later hooks
 	directory *Directory
 	attempts  [2]telemetry.Attempt
-	captures  [4]Capture
+	captures  [8]Capture
 	limits    [2]Limit
 	first     [1]kept
 }

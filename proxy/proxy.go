@@ -138,7 +138,7 @@ func (l *life) match() error {
 
 // shed refuses a request while the gateway is overloaded and the route is one that can wait: before anything is done for it.
 func (l *life) shed() error {
-	if l.route == nil || l.route.Valve == nil {
+	if l.route == nil || !l.route.Sheds {
 		return nil
 	}
 	return l.route.Valve.Refuses()

@@ -92,14 +92,15 @@ func rootOf(m *map[string]*root, name string) *root {
 
 // seal completes the index after the last add.
 func (x *hostIndex) seal() {
+	tails := make(tails)
 	if x.every != nil {
-		x.every.seal()
+		x.every.seal(tails)
 	}
 	for _, r := range x.exact {
-		r.seal()
+		r.seal(tails)
 	}
 	for _, r := range x.wildcard {
-		r.seal()
+		r.seal(tails)
 	}
 }
 

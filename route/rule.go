@@ -14,6 +14,7 @@ type rule struct {
 	priority int
 	index    int // in what Build was given
 	methods  methods
+	rest     bool     // path.rest
 	plain    bool     // no conditions, addresses, expression or path.regex: where the path leads to it, it fits
 	names    []string // of the captures, in their order
 
@@ -31,7 +32,7 @@ func compileRule[T any](m *mistakes, i int, from *Rule[T]) *rule {
 	var err error
 	r.path, err = from.Path.compile()
 	m.at(i, from.Path.field())(err)
-	r.names = r.path.names
+	r.names, r.rest = r.path.names, r.path.rest
 	for j, text := range from.Hosts {
 		m.at(i, fmt.Sprintf("hosts[%d]", j))(r.addHost(text))
 	}

@@ -59,6 +59,10 @@ func (s *search) walk(n *node, rest string, depth int) {
 	if s.done(n.top) {
 		return
 	}
+	if n.single != nil {
+		s.alone(n, rest, depth)
+		return
+	}
 	if rest == "" {
 		s.leaf(n.exact)
 		s.leaf(n.rest)
@@ -73,6 +77,27 @@ func (s *search) walk(n *node, rest string, depth int) {
 		s.walk(n.capture, after, depth+1)
 	}
 	s.leaf(n.rest)
+}
+
+// alone asks the one rule at or below n.
+func (s *search) alone(n *node, rest string, depth int) {
+	for i := range n.tail {
+		if rest == "" {
+			return
+		}
+		var segment string
+		segment, rest = nextSegment(rest)
+		switch way := &n.tail[i]; {
+		case !way.capture && way.literal != segment, way.capture && segment == "":
+			return
+		case way.capture:
+			s.values[depth] = segment
+			depth++
+		}
+	}
+	if rest == "" || n.single.rest {
+		s.leaf(n.single.alone[:])
+	}
 }
 
 // leaf asks rules to which the path has led, until one holds.

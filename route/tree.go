@@ -27,7 +27,13 @@ func (l leaf) with(r *rule) leaf {
 
 // node is one segment deep in the tree. Its path is not in it: that is the way that leads to it.
 type node struct {
-	top      int // the highest priority at or below it
+	top int // the highest priority at or below it
+
+	// A node with one rule alone at or below it, as most are where there are many, has it here, and the way that is left to
+	// it: a look-up then fetches neither the nodes on that way nor their words, which rules of one form share.
+	single *rule
+	tail   []segment
+
 	literals literals
 	capture  *node
 	exact    leaf // patterns that end here
@@ -140,19 +146,59 @@ func (n *node) child(s segment) *node {
 }
 
 // seal orders all leaves. A leaf is sorted once, at the end: inserting in order would take the square of its rules.
-func (t *root) seal() {
+func (t *root) seal(tails tails) {
 	slices.SortFunc(t.regexes, compareInLeaf)
 	slices.SortFunc(t.others, compareInLeaf)
-	t.tree.seal()
+	t.tree.seal(0, tails)
 }
 
-func (n *node) seal() {
+func (n *node) seal(depth int, tails tails) {
 	slices.SortFunc(n.exact, compareInLeaf)
 	slices.SortFunc(n.rest, compareInLeaf)
-	if n.capture != nil {
-		n.capture.seal()
+	rules := len(n.exact) + len(n.rest)
+	below := func(child *node) {
+		child.seal(depth+1, tails)
+		if child.single != nil {
+			n.single = child.single
+			rules++
+		} else {
+			rules += 2 // more than one
+		}
 	}
-	n.literals.each((*node).seal)
+	if n.capture != nil {
+		below(n.capture)
+	}
+	n.literals.each(below)
+	switch {
+	case rules != 1:
+		n.single = nil
+		return
+	case len(n.exact) == 1:
+		n.single = n.exact[0]
+	case len(n.rest) == 1:
+		n.single = n.rest[0]
+	}
+	n.tail = tails.share(n.single.path.segments[depth:])
+}
+
+// tails holds each way to a single rule once.
+type tails map[string][]segment
+
+func (t tails) share(way []segment) []segment {
+	var b strings.Builder
+	for _, s := range way {
+		b.WriteByte('/') // which no segment holds
+		if s.capture {
+			b.WriteByte('{') // nor does a literal in its canonical spelling begin so
+		}
+		b.WriteString(s.literal)
+	}
+	known, ok := t[b.String()]
+	if !ok {
+		known = way
+		t[b.String()] = way
+	}
+	return known
 }
 
 // nextSegment takes the first segment off rest, which begins with a slash; what is left begins with one too, or is the

@@ -91,16 +91,17 @@ type Limits struct {
 
 // Route is one route as it runs. Routes that stand on several listeners have one Route for each, as filters and limits may differ.
 type Route struct {
-	// What every request reads lies together.
+	// What every request reads lies together, in 64 bytes: with many routes, what is read of one is not in the cache.
 	Name      string
 	Pipeline  *filter.Pipeline
 	Backend   backend.Backend
-	BodyBytes int64           // 0: no limit
-	Lines     bool            // the backend reads none of the fields that only pass: they may go beside the headers
-	Streams   bool            // there is somebody to stream to, by gRPC or Connect, and BodyBytes does not bound that
-	Valve     *overload.Valve // nil: never refused for overload
 	Stats     *telemetry.RouteSeries
+	BodyBytes int64 // 0: no limit
+	Lines     bool  // the backend reads none of the fields that only pass: they may go beside the headers
+	Streams   bool  // there is somebody to stream to, by gRPC or Connect, and BodyBytes does not bound that
+	Sheds     bool  // there is a Valve
 
+	Valve    *overload.Valve // refuses requests while the gateway is overloaded; nil: never
 	Listener string
 	End      string              // the backend in words, for explain
 	Services []*upstream.Service // those the backend may ask
