@@ -66,6 +66,7 @@ type Exchange struct {
 	// Inform passes a 1xx answer to the client. Never nil while a backend runs.
 	Inform func(status int, header http.Header)
 
+	identity  Identity
 	kept      []kept // what filters keep for their later hooks
 	directory *Directory
 	attempts  [2]telemetry.Attempt
@@ -88,6 +89,39 @@ func (x *Exchange) Consumers() *Directory { return x.directory }
 
 // UseConsumers sets the directory. Only the proxy calls it, once.
 func (x *Exchange) UseConsumers(d *Directory) { x.directory = d }
+
+// Identify makes the caller consumer, vouched for by the filter of that name.
+func (x *Exchange) Identify(consumer *Consumer, scheme string) {
+	x.identity = Identity{Consumer: consumer, Scheme: scheme}
+	x.Identity = &x.identity
+}
+
+// Tell has the service told something about the caller, in a field that Out does not have yet: beside Out, if that is where
+// the like of it goes.
+func (x *Exchange) Tell(name, value string) {
+	if len(x.Forwarding) == 0 {
+		x.Out.Header[name] = []string{value}
+		return
+	}
+	x.Forwarding = AppendLine(x.Forwarding, name, value)
+}
+
+// AppendLine appends a field as a line of a head (RFC 9112 section 5).
+func AppendLine(lines []byte, name, value string) []byte {
+	lines = append(lines, name...)
+	lines = append(lines, ": "...)
+	lines = append(lines, value...)
+	return append(lines, "\r\n"...)
+}
+
+// ResponseLines is where field lines that go to the client beside Response.Header are appended; nil: there is no such place.
+// Only fields among Reads may be, by whoever takes them out of the Header.
+func (x *Exchange) ResponseLines() *[]byte {
+	if b, ok := x.Response.Body.(interface{ Lines() *[]byte }); ok && x.Reads != nil {
+		return b.Lines()
+	}
+	return nil
+}
 
 // Fail makes err the exchange's failure. A client that went away is the client's doing whatever broke because of it.
 func (x *Exchange) Fail(ctx context.Context, err error) {

@@ -1,6 +1,10 @@
 package exchange
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+	"hash"
+	"sync"
+)
 
 // Identity is what an Authenticate filter learned about the caller.
 type Identity struct {
@@ -46,6 +50,26 @@ func (d *Directory) ByKey(key string) (*Consumer, bool) {
 	if d == nil {
 		return nil, false
 	}
-	c, ok := d.keys[sha256.Sum256([]byte(key))]
+	h := hashers.Get().(*hasher)
+	defer hashers.Put(h)
+	c, ok := d.keys[h.of(key)]
 	return c, ok
+}
+
+// hasher is the memory that one SHA-256 takes.
+type hasher struct {
+	hash.Hash
+	key []byte
+	sum [sha256.Size]byte
+}
+
+var hashers = sync.Pool{New: func() any { return &hasher{Hash: sha256.New()} }}
+
+func (h *hasher) of(key string) [sha256.Size]byte {
+	h.key = append(h.key[:0], key...)
+	h.Reset()
+	h.Write(h.key)
+	h.Sum(h.sum[:0])
+	clear(h.key) // a credential
+	return h.sum
 }

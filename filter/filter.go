@@ -33,7 +33,7 @@ type ResponseFilter interface {
 }
 
 // FieldChanger is implemented by a ResponseFilter that neither reads nor changes any field of an answer but those it names,
-// canonically. The others need then not be made ready for it.
+// canonically, and leaves the Body in place. The others need then not be made ready for it.
 type FieldChanger interface {
 	ResponseFields() []string
 }

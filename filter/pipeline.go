@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"reflect"
 	"slices"
 
 	"github.com/sluice-gateway/sluice/exchange"
@@ -124,12 +125,19 @@ var alwaysRead = []string{"Grpc-Status", "X-Request-Id"}
 
 func (p *Pipeline) fieldsRead() []string {
 	names := slices.Clone(alwaysRead)
+	whose := make(map[string]reflect.Type)
 	for _, s := range p.response {
 		f, ok := s.run.(FieldChanger)
 		if !ok {
 			return nil
 		}
-		names = append(names, f.ResponseFields()...)
+		for _, name := range f.ResponseFields() {
+			if t, known := whose[name]; known && t != reflect.TypeOf(f) {
+				return nil // what one writes beside the header the other would not find in it
+			}
+			whose[name] = reflect.TypeOf(f)
+			names = append(names, name)
+		}
 	}
 	return names
 }

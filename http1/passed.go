@@ -14,6 +14,7 @@ import (
 type passed struct {
 	reads   []string // the fields that are read, canonically: they go into the header map
 	lines   []byte
+	parsed  int  // of lines; the rest was appended since
 	dated   bool // a Date is among the lines
 	streams bool // so is a Content-Type that says so
 }
@@ -22,7 +23,7 @@ type passed struct {
 const maxPassed = 4 << 10
 
 func (p *passed) reset(reads []string) {
-	p.dated, p.streams, p.reads = false, false, reads
+	p.dated, p.streams, p.reads, p.parsed = false, false, reads, 0
 	if p.lines = p.lines[:0]; cap(p.lines) > maxPassed {
 		p.lines = nil
 	}
@@ -67,8 +68,18 @@ func (r *response) parsePassing(b []byte, method string, l *Limits, p *passed) (
 	if bodyless(method, r.http.StatusCode) || m.others || m.asksTo || m.trailer != nil {
 		return false, nil
 	}
+	p.parsed = len(p.lines)
 	r.http.Status = "" // the one string that would be kept
 	return true, nil
+}
+
+// Lines is where more field lines may be appended, each ended by CR LF, that go to the client with b; nil: nowhere. Only an
+// answer of which not all was read has such a place.
+func (b *body) Lines() *[]byte {
+	if b.passed == nil {
+		return nil
+	}
+	return &b.passed.lines
 }
 
 // passedBy is what goes to the client with a body beside the header of its answer.

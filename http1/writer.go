@@ -211,8 +211,11 @@ func (o *outlet) head(res *http.Response) (io.Reader, error) {
 	}
 	o.hold()
 	passed := passedBy(res.Body)
-	b, err := appendFields(append(appendStatus(o.b, res.StatusCode), passed.lines...), res.Header)
-	if err != nil {
+	b := append(appendStatus(o.b, res.StatusCode), passed.lines[:passed.parsed]...)
+	if b, err = appendLines(b, passed.lines[passed.parsed:]); err != nil {
+		return nil, err
+	}
+	if b, err = appendFields(b, res.Header); err != nil {
 		return nil, err
 	}
 	if _, ok := res.Header["Date"]; !ok && !passed.dated {

@@ -114,8 +114,7 @@ func (l *life) forwarding() []byte {
 	b = append(b, x.RequestID...)
 	b = append(b, "\r\nVia: "...)
 	b = append(b, via(x.In)...)
-	l.lines = append(b, '\r', '\n')
-	return l.lines
+	return append(b, '\r', '\n')
 }
 
 // setForwarding says who asked, how and through whom.

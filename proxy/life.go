@@ -52,6 +52,9 @@ const maxLines = 1 << 10
 
 func (l *life) release() {
 	clear(l.out.header)
+	if l.x.Forwarding != nil { // which a filter may have made longer
+		l.lines = l.x.Forwarding
+	}
 	if cap(l.lines) > maxLines {
 		l.lines = nil
 	}

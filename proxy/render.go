@@ -122,6 +122,11 @@ func (l *life) finishHead() {
 	if r.Header == nil {
 		r.Header = make(http.Header, 4)
 	}
+	if lines := l.x.ResponseLines(); lines != nil {
+		delete(r.Header, "X-Request-Id")
+		*lines = exchange.AppendLine(*lines, "X-Request-Id", l.x.RequestID)
+		return
+	}
 	r.Header["X-Request-Id"] = l.one(l.x.RequestID)
 	if _, dated := r.Header["Date"]; !dated && l.x.Reads == nil { // else the engine knows whether it is dated
 		r.Header["Date"] = []string{time.Now().UTC().Format(http.TimeFormat)}

@@ -32,11 +32,10 @@ func appendText(b []byte, key, s string) []byte {
 func appendEscaped(b []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
-		c := s[i]
-		if plain[c] {
-			i++
-			continue
+		if i = plainEnd(s, i); i == len(s) {
+			break
 		}
+		c := s[i]
 		b = append(b, s[start:i]...)
 		size := 1
 		if c < utf8.RuneSelf {
@@ -50,6 +49,24 @@ func appendEscaped(b []byte, s string) []byte {
 		start = i
 	}
 	return append(b, s[start:]...)
+}
+
+// plainEnd is the index of the first byte of s from i on that does not stand for itself. Eight bytes at a time: nearly all do.
+func plainEnd(s string, i int) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(s); i += 8 {
+		v := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		quote, backslash, del := v^ones*'"', v^ones*'\\', v^ones*0x7f
+		special := v | (v - ones*' ') | (quote - ones) | (backslash - ones) | (del - ones) // a high bit where there may be one
+		if special&highs != 0 {
+			break
+		}
+	}
+	for i < len(s) && plain[s[i]] {
+		i++
+	}
+	return i
 }
 
 // plain are the bytes that stand for themselves in a JSON string.

@@ -113,7 +113,7 @@ func (f *Filter) OnRequest(_ context.Context, x *exchange.Exchange) error {
 		return errForbidden
 	}
 	if x.Identity == nil {
-		x.Identity = &exchange.Identity{Consumer: consumer, Scheme: scheme}
+		x.Identify(consumer, scheme)
 	}
 	return nil
 }
@@ -157,9 +157,9 @@ func (f *Filter) OnOut(_ context.Context, x *exchange.Exchange) error {
 		}
 	}
 	if name := x.Identity.Name(); name != "" {
-		x.Out.Header["X-Consumer-Name"] = []string{name}
+		x.Tell("X-Consumer-Name", name)
 		if groups := x.Identity.Consumer.Groups; len(groups) > 0 {
-			x.Out.Header["X-Consumer-Groups"] = []string{strings.Join(groups, ",")}
+			x.Tell("X-Consumer-Groups", strings.Join(groups, ","))
 		}
 	}
 	return nil

@@ -17,6 +17,8 @@ const (
 	rateField      = "Ratelimit"
 )
 
+var names = [...]string{limitField, remainingField, resetField, policyField, rateField}
+
 // fields are those that are the same for every request of one limit. Nobody writes to their values.
 type fields struct{ limit, policy []string }
 
@@ -42,6 +44,16 @@ func (f fields) writeOne(h http.Header, l exchange.Limit) {
 	h[remainingField] = values[0:1:1]
 	h[resetField] = values[1:2:2]
 	h[rateField] = values[2:3:3]
+}
+
+// appendOne is writeOne as lines.
+func (f fields) appendOne(b []byte, l exchange.Limit) []byte {
+	b = exchange.AppendLine(b, limitField, f.limit[0])
+	b = exchange.AppendLine(b, policyField, f.policy[0])
+	b = strconv.AppendInt(append(b, remainingField+": "...), l.Remaining, 10)
+	b = strconv.AppendInt(append(b, "\r\n"+resetField+": "...), seconds(l.Reset), 10)
+	b = appendRate(append(b, "\r\n"+rateField+": "...), 0, l)
+	return append(b, "\r\n"...)
 }
 
 // writeAll lists every limit and lets the most restrictive speak.

@@ -119,7 +119,7 @@ func refusal(after time.Duration) error {
 
 // ResponseFields implements filter.FieldChanger.
 func (f *Filter) ResponseFields() []string {
-	return []string{limitField, remainingField, resetField, policyField, rateField}
+	return names[:]
 }
 
 // OnResponse writes the fields. Of several limits the first that was asked speaks for all: it is placed before the
@@ -128,10 +128,18 @@ func (f *Filter) OnResponse(_ context.Context, x *exchange.Exchange) error {
 	if len(x.Limits) == 0 || x.Limits[0].By != any(f) {
 		return nil
 	}
-	if len(x.Limits) == 1 {
-		f.fields.writeOne(x.Response.Header, x.Limits[0])
-	} else {
-		writeAll(x.Response.Header, x.Limits)
+	h := x.Response.Header
+	if len(x.Limits) > 1 {
+		writeAll(h, x.Limits)
+		return nil
 	}
+	if lines := x.ResponseLines(); lines != nil {
+		for _, name := range names {
+			delete(h, name)
+		}
+		*lines = f.fields.appendOne(*lines, x.Limits[0])
+		return nil
+	}
+	f.fields.writeOne(h, x.Limits[0])
 	return nil
 }
