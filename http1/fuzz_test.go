@@ -171,7 +171,7 @@ func recompose(t *testing.T, r *http.Request, m meaning) {
 	}
 	c := &script{in: []byte("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"), piece: 1 << 16}
 	tr := &Transport{Dial: func(context.Context) (net.Conn, error) { return c, nil }}
-	if _, err := tr.RoundTrip(context.Background(), r, Call{}); err != nil {
+	if _, err := tr.RoundTrip(context.Background(), r, &Call{}); err != nil {
 		t.Fatalf("cannot be written: %v", err)
 	}
 	back, err := http.ReadRequest(bufio.NewReader(&c.out))
@@ -206,7 +206,7 @@ func FuzzResponseParse(f *testing.F) {
 		tr := &Transport{Dial: func(context.Context) (net.Conn, error) { return c, nil }}
 		defer tr.Retire()
 		r := ask(method, "/", "")
-		res, err := tr.RoundTrip(context.Background(), r, Call{})
+		res, err := tr.RoundTrip(context.Background(), r, &Call{})
 		if err != nil {
 			return
 		}

@@ -22,7 +22,7 @@ func relayed(t *testing.T, answer []byte, piece int, method string, reads []stri
 	broken := false
 	client := &script{in: []byte(method + " / HTTP/1.1\r\nHost: a\r\n\r\n"), piece: 1 << 16}
 	s := &Server{Handler: handlerFunc(func(ctx context.Context, r *http.Request, w *Writer) {
-		res, err := tr.RoundTrip(ctx, r, Call{Reads: reads})
+		res, err := tr.RoundTrip(ctx, r, &Call{Reads: reads})
 		if err == nil {
 			edit(res.Header)
 			err = w.Write(res)
@@ -74,7 +74,7 @@ func TestDateIsWrittenOnce(t *testing.T) {
 	for date, want := range map[string]string{"Date: theirs\r\n": "theirs", "": "GMT"} {
 		tr := endpoint(t, answering("HTTP/1.1 200 OK\r\n"+date+"Content-Length: 0\r\n\r\n"))
 		_, dial := serve(t, handlerFunc(func(ctx context.Context, r *http.Request, w *Writer) {
-			res, err := tr.RoundTrip(ctx, r, Call{Reads: []string{}})
+			res, err := tr.RoundTrip(ctx, r, &Call{Reads: []string{}})
 			if err != nil {
 				t.Error(err)
 				return
@@ -103,7 +103,7 @@ func TestFieldsThatAreNeededAreRead(t *testing.T) {
 		"HTTP/1.1 426 Upgrade Required\r\nX: y\r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n",
 	} {
 		tr := endpoint(t, answering(answer))
-		res, err := tr.RoundTrip(context.Background(), ask("GET", "/", ""), Call{Reads: []string{}})
+		res, err := tr.RoundTrip(context.Background(), ask("GET", "/", ""), &Call{Reads: []string{}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestLinesBesideTheHeader(t *testing.T) {
 	})
 	r := ask("POST", "/", "")
 	r.Header["X-A"], r.ContentLength = []string{"a"}, 4
-	call := Call{Host: "instead", Body: io.NopCloser(strings.NewReader("body")), Lines: []byte("X-B: b\r\nX-C: c\r\n")}
+	call := &Call{Host: "instead", Body: io.NopCloser(strings.NewReader("body")), Lines: []byte("X-B: b\r\nX-C: c\r\n")}
 	res, err := tr.RoundTrip(context.Background(), r, call)
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestLinesBesideTheHeader(t *testing.T) {
 		t.Errorf("%q", body)
 	}
 	for _, lines := range []string{"X", "X: y", "X: y\r", "X: y\n", "X: y\r\n\r\n", "\r\n", " X: y\r\n", "X: y\r\n\tz\r\n", "X: y\rZ: z\r\n", "X: \x00\r\n"} {
-		if _, err := tr.RoundTrip(context.Background(), ask("GET", "/", ""), Call{Lines: []byte(lines)}); err == nil {
+		if _, err := tr.RoundTrip(context.Background(), ask("GET", "/", ""), &Call{Lines: []byte(lines)}); err == nil {
 			t.Errorf("%q was sent", lines)
 		}
 	}

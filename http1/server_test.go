@@ -24,7 +24,7 @@ import (
 // relay forwards everything to one transport, as a gateway would.
 func relay(tr *Transport) Handler {
 	return handlerFunc(func(ctx context.Context, r *http.Request, w *Writer) {
-		res, err := tr.RoundTrip(ctx, r, Call{Inform: func(s int, h http.Header) { w.Inform(s, h) }})
+		res, err := tr.RoundTrip(ctx, r, &Call{Inform: func(s int, h http.Header) { w.Inform(s, h) }})
 		if err != nil {
 			f := failure.From(err)
 			w.Write(text(f.Code(), string(f.Kind)))
@@ -139,7 +139,7 @@ func TestClientGoneCancelsTheUpstreamRequest(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, time.Hour)
 				defer cancel()
 			}
-			_, err := tr.RoundTrip(ctx, r, Call{})
+			_, err := tr.RoundTrip(ctx, r, &Call{})
 			if f := failure.From(err); f == nil || f.Kind != failure.ClientGone {
 				t.Errorf("got %v", err)
 			}
@@ -474,7 +474,7 @@ func TestTunnelEndsWhenIdle(t *testing.T) {
 	})
 	counted := make(chan int64, 2)
 	_, dial := serve(t, handlerFunc(func(ctx context.Context, r *http.Request, w *Writer) {
-		res, err := tr.RoundTrip(ctx, r, Call{})
+		res, err := tr.RoundTrip(ctx, r, &Call{})
 		if err != nil {
 			t.Error(err)
 			return
@@ -502,7 +502,7 @@ func TestRelayedStreamFallsSilent(t *testing.T) {
 	})
 	written := make(chan error, 1)
 	_, dial := serve(t, handlerFunc(func(ctx context.Context, r *http.Request, w *Writer) {
-		res, err := tr.RoundTrip(ctx, r, Call{})
+		res, err := tr.RoundTrip(ctx, r, &Call{})
 		if err == nil {
 			err = w.Write(res)
 		}
@@ -665,7 +665,7 @@ func TestLargeAnswerCutShort(t *testing.T) {
 	})
 	result := make(chan error, 1)
 	_, dial := serve(t, handlerFunc(func(ctx context.Context, r *http.Request, w *Writer) {
-		res, err := tr.RoundTrip(ctx, r, Call{})
+		res, err := tr.RoundTrip(ctx, r, &Call{})
 		if err == nil {
 			err = w.Write(res)
 		}
@@ -695,7 +695,7 @@ func TestLargeAnswerToAClientThatLeavesOrStalls(t *testing.T) {
 		})
 		result := make(chan error, 1)
 		_, dial := serve(t, handlerFunc(func(ctx context.Context, r *http.Request, w *Writer) {
-			res, err := tr.RoundTrip(ctx, r, Call{})
+			res, err := tr.RoundTrip(ctx, r, &Call{})
 			if err == nil {
 				err = w.Write(res)
 			}

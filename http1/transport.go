@@ -52,7 +52,7 @@ type waiter struct {
 	got chan *dialed // of capacity 1
 }
 
-// Call is what belongs to one attempt and not to the request.
+// Call is what belongs to one attempt and not to the request. It is the caller's again when RoundTrip returns.
 type Call struct {
 	// Host and Body stand in for the request's own, unless they are empty and nil: it need not be copied to change them.
 	Host string
@@ -67,11 +67,11 @@ type Call struct {
 	// AnswerBy is when the answer's head must have come, the wait for a connection and its dialing included. The time in
 	// which a streamed body is being sent is not counted. Zero: no limit but the context's.
 	AnswerBy time.Time
-	// Reused, if not nil, is told whether the connection had answered a request before.
-	Reused *bool
 	// Observer, if not nil, is told once when the answer that RoundTrip returned, or is about to return, has ended: its
 	// body was read to the end, broke off or was closed, and nothing of the request is in use any more.
 	Observer Observer
+
+	Reused bool // set by RoundTrip: the connection had answered a request before
 }
 
 // Observer is told of the end of an answer, on the goroutine that read or closed it.
@@ -108,10 +108,10 @@ func (t *Transport) limits() *Limits {
 // The response's Body must be closed or read to its end. Its memory, like the request's, is valid until the handler of
 // the client's request returns, if ctx is that request's context or derived from it without a cancellation of its own.
 // After a 101 the Body is an io.ReadWriteCloser.
-func (t *Transport) RoundTrip(ctx context.Context, r *http.Request, call Call) (*http.Response, error) {
+func (t *Transport) RoundTrip(ctx context.Context, r *http.Request, call *Call) (*http.Response, error) {
 	var o outgoing
 	defer o.free()
-	if err := o.compose(r, &call); err != nil {
+	if err := o.compose(r, call); err != nil {
 		return nil, err
 	}
 	s := scopeOf(ctx)
@@ -122,10 +122,8 @@ func (t *Transport) RoundTrip(ctx context.Context, r *http.Request, call Call) (
 			return nil, err
 		}
 		used := d.used
-		if call.Reused != nil {
-			*call.Reused = used
-		}
-		a, err := d.roundTrip(ctx, s, r, &o, &call)
+		call.Reused = used
+		a, err := d.roundTrip(ctx, s, r, &o, call)
 		if err == nil {
 			return &a.http, nil
 		}

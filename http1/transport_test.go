@@ -95,7 +95,7 @@ func ask(method, target, body string) *http.Request {
 func fetch(tr *Transport, r *http.Request) (int, string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	res, err := tr.RoundTrip(ctx, r, Call{})
+	res, err := tr.RoundTrip(ctx, r, &Call{})
 	if err != nil {
 		return 0, "", err
 	}
@@ -351,7 +351,7 @@ func TestQueueIsLeftOnCancel(t *testing.T) {
 	waitFor(t, func() bool { open, _ := tr.Conns(); return open == 1 })
 	ctx, cancel := context.WithCancel(context.Background())
 	second := make(chan error)
-	go func() { _, err := tr.RoundTrip(ctx, ask("GET", "/", ""), Call{}); second <- err }()
+	go func() { _, err := tr.RoundTrip(ctx, ask("GET", "/", ""), &Call{}); second <- err }()
 	waitFor(t, func() bool { tr.mu.Lock(); defer tr.mu.Unlock(); return len(tr.waiting) == 1 })
 	cancel()
 	if f := failure.From(<-second); f.Kind != failure.ClientGone {
@@ -395,7 +395,7 @@ func TestCancelInterruptsAtOnce(t *testing.T) {
 			tr.StallTimeout = 0
 			ctx, cancel := context.WithCancel(context.Background())
 			go func() { <-heardIt; cancel() }()
-			res, err := tr.RoundTrip(ctx, ask("GET", "/", ""), Call{})
+			res, err := tr.RoundTrip(ctx, ask("GET", "/", ""), &Call{})
 			if err == nil {
 				_, err = io.ReadAll(res.Body)
 				res.Body.Close()
@@ -413,14 +413,14 @@ func TestAnswerBy(t *testing.T) {
 		br.ReadByte()
 	})
 	for _, body := range []string{"", "small"} {
-		_, err := tr.RoundTrip(context.Background(), ask("GET", "/", body), Call{AnswerBy: time.Now().Add(20 * time.Millisecond)})
+		_, err := tr.RoundTrip(context.Background(), ask("GET", "/", body), &Call{AnswerBy: time.Now().Add(20 * time.Millisecond)})
 		if f := failure.From(err); f == nil || f.Kind != failure.HTTPResponseTimeout {
 			t.Errorf("got %v", err)
 		}
 	}
 	r := ask("POST", "/", "streamed")
 	r.ContentLength = -1
-	_, err := tr.RoundTrip(context.Background(), r, Call{AnswerBy: time.Now().Add(20 * time.Millisecond)})
+	_, err := tr.RoundTrip(context.Background(), r, &Call{AnswerBy: time.Now().Add(20 * time.Millisecond)})
 	if f := failure.From(err); f == nil || f.Kind != failure.HTTPResponseTimeout {
 		t.Errorf("streamed: got %v", err)
 	}
@@ -444,7 +444,7 @@ func TestInterimAnswersAreToldAndTrailersKept(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 6\r\nX-More: 7\r\n\r\n"))
 	var told []string
 	for range 2 {
-		res, err := tr.RoundTrip(context.Background(), ask("GET", "/", ""), Call{Inform: func(status int, h http.Header) {
+		res, err := tr.RoundTrip(context.Background(), ask("GET", "/", ""), &Call{Inform: func(status int, h http.Header) {
 			told = append(told, fmt.Sprint(status, h.Get("Link")))
 		}})
 		if err != nil {
@@ -571,7 +571,7 @@ func TestRefusesToWrite(t *testing.T) {
 	for i, f := range edit {
 		r := ask("GET", "/", "")
 		f(r)
-		_, err := tr.RoundTrip(context.Background(), r, Call{})
+		_, err := tr.RoundTrip(context.Background(), r, &Call{})
 		if e := failure.From(err); e == nil || e.Source != failure.Gateway || strings.Contains(err.Error(), "must not") {
 			t.Errorf("%d: got %v", i, err)
 		}
@@ -629,7 +629,7 @@ func TestCloseBesideARead(t *testing.T) {
 		}
 	})
 	for i := range 50 {
-		res, err := tr.RoundTrip(context.Background(), ask("GET", "/long", ""), Call{})
+		res, err := tr.RoundTrip(context.Background(), ask("GET", "/long", ""), &Call{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,16 +36,14 @@ func (a *attempt) send(ctx context.Context) (*http.Response, error) {
 
 // ask sends the request and waits for the head of the answer.
 func (a *attempt) ask(ctx context.Context) (*http.Response, error) {
-	call := &a.loop.call
-	a.trip = transport.Trip{
-		Request: a.request(), Host: a.host(call.Request.Host), Lines: call.Lines, Reads: call.Reads,
-		Inform: call.Inform, AnswerBy: a.answerBy(), Observer: a,
+	call, trip := &a.loop.call, &a.trip
+	trip.Request, trip.Host, trip.Lines, trip.Reads = a.request(), a.host(call.Request.Host), call.Lines, call.Reads
+	trip.AnswerBy, trip.Observer = a.answerBy(), a
+	if trip.Body = http.NoBody; a.body != nil {
+		trip.Body = a.body
 	}
-	if a.trip.Body = http.NoBody; a.body != nil {
-		a.trip.Body = a.body
-	}
-	if a.loop.racing {
-		a.trip.Inform = nil
+	if !a.loop.racing {
+		trip.Inform = call.Inform
 	}
 	return a.endpoint.transport.RoundTrip(ctx, &a.trip)
 }

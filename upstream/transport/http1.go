@@ -36,10 +36,7 @@ func newHTTP1(o Options) *http1Transport {
 }
 
 func (t *http1Transport) RoundTrip(ctx context.Context, trip *Trip) (*http.Response, error) {
-	res, err := t.pool.RoundTrip(ctx, trip.Request, http1.Call{
-		Host: trip.Host, Body: trip.Body, Lines: trip.Lines, Reads: trip.Reads,
-		Inform: trip.Inform, AnswerBy: trip.AnswerBy, Reused: &trip.Reused, Observer: trip.Observer,
-	})
+	res, err := t.pool.RoundTrip(ctx, trip.Request, &trip.Call)
 	if err != nil {
 		return nil, explained(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/http1"
 )
 
 func server1(t *testing.T, f http.HandlerFunc) string {
@@ -197,7 +198,7 @@ func TestInformationalAnswers(t *testing.T) {
 }
 
 func TestNobodyIsInformedAfterwards(t *testing.T) {
-	w := &watch{trip: &Trip{Inform: func(int, http.Header) { t.Error("informed of a request that is over") }}}
+	w := &watch{trip: &Trip{Call: http1.Call{Inform: func(int, http.Header) { t.Error("informed of a request that is over") }}}}
 	w.inform(100, nil)
 	w.inform(101, nil)
 	w.seal()

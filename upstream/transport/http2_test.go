@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/http1"
 )
 
 // server2 speaks h2c with prior knowledge.
@@ -192,7 +193,7 @@ func TestHTTP2BesideTheRequest(t *testing.T) {
 	r.URL.Opaque, r.URL.RawQuery, r.ContentLength = "//a/b", "", 4
 	before := r.Header.Clone()
 	res := mustTrip(t, newTransport(t, Options{Address: address, HTTP2: true}), &Trip{
-		Request: r, Host: "instead.test", Body: io.NopCloser(strings.NewReader("body")), Lines: []byte("Via: 1.1 a\r\nX-Real-Ip: 192.0.2.1\r\n"),
+		Request: r, Call: http1.Call{Host: "instead.test", Body: io.NopCloser(strings.NewReader("body")), Lines: []byte("Via: 1.1 a\r\nX-Real-Ip: 192.0.2.1\r\n")},
 	})
 	if text := read(t, res); text != "instead.test /a/b body [1.1 a] [192.0.2.1]" {
 		t.Errorf("%q", text)

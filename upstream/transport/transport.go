@@ -8,7 +8,6 @@ package transport
 import (
 	"context"
 	"crypto/tls"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -32,27 +31,15 @@ type Transport interface {
 	CloseIdle()
 }
 
-// Trip is one request on its way to an endpoint, and what there is to say of the way beside the answer.
+// Trip is one request on its way to an endpoint, and what there is to say of the way.
 type Trip struct {
 	// Request is not changed. Of its URL path and query count, and its host where there is no other; the scheme is the
 	// endpoint's. Close of its Body must wake a Read; a Body that is closed for good then has no method Reopen.
 	Request *http.Request
-	Host    string        // stands in for Request's; empty: that is right
-	Body    io.ReadCloser // stands in for Request's; nil: that is right
-	Lines   []byte        // field lines to send beside Request's Header, each ended by CR LF; they name no field that it has
-
-	// Reads names, canonically, the fields of the answer that are read or may be changed; nil: all. Others may be missing from
-	// its Header; a writer of HTTP/1.1 finds them in its Body.
-	Reads  []string
-	Inform func(status int, header http.Header) // is given 1xx answers, except 100 and 101; never after RoundTrip has returned; may be nil
-	// AnswerBy is when the head of the answer must have come; zero: no limit. While the request's body is awaited from the
-	// client it is the client's time that runs, not the service's: what was left then is counted from the body's end.
-	AnswerBy time.Time
-	// Observer is told when the answer has ended, if RoundTrip returns one: read to its end, broken off or closed. It may be
-	// told before RoundTrip returns, if there is no body. Over HTTP/1.1 nothing of the request is in use then.
-	Observer http1.Observer
-
-	Reused bool // the request was sent on a connection that had carried one before
+	// Call says the rest, for HTTP/2 as for HTTP/1.1, but: Inform is never called after RoundTrip has returned. While the
+	// request's body is awaited from the client it is the client's time that runs, not the service's: what was left of it
+	// until AnswerBy then is counted from the body's end. Over HTTP/2 no field of an answer is missing from its Header.
+	http1.Call
 }
 
 // Options are what the transport of an endpoint depends on. They are compared by compile's keys, not here.
