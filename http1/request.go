@@ -21,7 +21,9 @@ type request struct {
 func (r *request) parse(b []byte, l *Limits) *fault {
 	r.fields.reset(l.headerCount())
 	r.url = url.URL{}
-	r.http = http.Request{URL: &r.url, Header: r.header, Body: http.NoBody, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	r.http = http.Request{} // and field by field: a literal would be made beside it and copied
+	r.http.URL, r.http.Header, r.http.Body = &r.url, r.header, http.NoBody
+	r.http.Proto, r.http.ProtoMajor, r.http.ProtoMinor = "HTTP/1.1", 1, 1
 	s := string(b)
 	end := textEnd(b, 0)
 	if bad := lineEnd(b, end); bad != nil {

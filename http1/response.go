@@ -26,7 +26,8 @@ func (r *response) parseText(b []byte, s, method string, l *Limits) *fault {
 	if bad := lineEnd(b, end); bad != nil {
 		return bad
 	}
-	r.http = http.Response{Header: r.header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	r.http = http.Response{}
+	r.http.Header, r.http.Proto, r.http.ProtoMajor, r.http.ProtoMinor = r.header, "HTTP/1.1", 1, 1
 	if bad := r.line(s[:end]); bad != nil {
 		return bad
 	}

@@ -88,7 +88,8 @@ func (l *life) finish() {
 	stats.Observe(x.Service, status, duration)
 
 	if log := l.snapshot.Log; log != nil {
-		record := l.record(status, duration)
+		var record telemetry.Record
+		l.record(&record, status, duration)
 		log.Write(&record)
 	}
 	l.pipeline.Finish(x) // last: a filter that panics here must not cost the line in the log
@@ -106,21 +107,19 @@ func (l *life) status() int {
 	return http.StatusInternalServerError
 }
 
-func (l *life) record(status int, duration time.Duration) telemetry.Record {
+// record fills r, which is new.
+func (l *life) record(r *telemetry.Record, status int, duration time.Duration) {
 	x := l.x
-	r := telemetry.Record{
-		Start: x.Start, Duration: duration,
-		Listener: x.Listener, Route: x.Route, Service: x.Service, RequestID: x.RequestID,
-		Client: x.Client, Consumer: x.Identity.Name(),
-		Method: x.In.Method, Scheme: x.Scheme, Host: x.Host, Path: x.Path, Proto: x.In.Proto,
-		UserAgent: first(x.In.Header, "User-Agent"),
-		Status:    status, RequestBytes: l.body.bytes(), ResponseBytes: l.w.Written(),
-		Failure: x.Failure, Attempts: x.Attempts, FirstByte: x.FirstByte,
-	}
+	r.Start, r.Duration, r.FirstByte = x.Start, duration, x.FirstByte
+	r.Listener, r.Route, r.Service, r.RequestID = x.Listener, x.Route, x.Service, x.RequestID
+	r.Client, r.Consumer = x.Client, x.Identity.Name()
+	r.Method, r.Scheme, r.Host, r.Path, r.Proto = x.In.Method, x.Scheme, x.Host, x.Path, x.In.Proto
+	r.UserAgent = first(x.In.Header, "User-Agent")
+	r.Status, r.RequestBytes, r.ResponseBytes = status, l.body.bytes(), l.w.Written()
+	r.Failure, r.Attempts = x.Failure, x.Attempts
 	for i := range x.Attempts {
 		r.Upstream += x.Attempts[i].Duration
 	}
-	return r
 }
 
 // first is Header.Get for a name already in canonical spelling.

@@ -43,19 +43,13 @@ func (l *life) makeOut(ctx context.Context) error {
 	if l.route.Lines && x.Relays {
 		x.Reads = l.pipeline.Reads()
 	}
-	out.url = url.URL{Opaque: x.Path, RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery}
-	out.request = http.Request{
-		Method:        in.Method,
-		URL:           &out.url,
-		Proto:         "HTTP/1.1",
-		ProtoMajor:    1,
-		ProtoMinor:    1,
-		Header:        out.header,
-		Body:          in.Body,
-		ContentLength: in.ContentLength,
-		Host:          in.Host,
-	}
-	x.Out = &out.request
+	u, r := &out.url, &out.request
+	*u, *r = url.URL{}, http.Request{} // and field by field: literals would be made beside them and copied
+	u.Opaque, u.RawQuery, u.ForceQuery = x.Path, in.URL.RawQuery, in.URL.ForceQuery
+	r.Method, r.URL, r.Host, r.Header = in.Method, u, in.Host, out.header
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+	r.Body, r.ContentLength = in.Body, in.ContentLength
+	x.Out = r
 	l.announceTrailers()
 	if b, ok := l.route.Backend.(backend.OutPreparer); ok {
 		b.PrepareOut(x)
