@@ -103,7 +103,8 @@ type fields struct {
 func (f *fields) reset(count int) {
 	f.values = f.values[:0]
 	f.count = count
-	f.framing = framing{length: -1}
+	f.framing = framing{}
+	f.framing.length = -1
 	if f.header == nil || len(f.header) > 64 {
 		f.header = make(http.Header)
 		return

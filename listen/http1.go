@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/failure"
@@ -39,7 +40,22 @@ type connectionKey struct{}
 
 // adopt takes a connection over and returns at once; over is called when it has ended.
 func (s *http1Server) adopt(c *connection, conn net.Conn, over func()) {
-	s.engine.Adopt(context.WithValue(c.listener.ctx, connectionKey{}, c), conn, over)
+	s.engine.Adopt(connectionContext{c}, conn, over)
+}
+
+// connectionContext is what the contexts of a connection's requests come from: the listener's, and under connectionKey the
+// connection. A context.WithValue would be one more object to fetch for each request.
+type connectionContext struct{ c *connection }
+
+func (x connectionContext) Deadline() (time.Time, bool) { return x.c.listener.ctx.Deadline() }
+func (x connectionContext) Done() <-chan struct{}       { return x.c.listener.ctx.Done() }
+func (x connectionContext) Err() error                  { return x.c.listener.ctx.Err() }
+
+func (x connectionContext) Value(key any) any {
+	if key == (connectionKey{}) {
+		return x.c
+	}
+	return x.c.listener.ctx.Value(key)
 }
 
 // drain closes idle connections; the others get Connection: close with their next answer.
