@@ -160,10 +160,17 @@ func (k *checker) reference(path, name string, d directory) {
 	k.errorAt(path, hint, message)
 }
 
-// consumers checks that no two share a key. The message names the consumers and never the key.
+// consumers checks that no two share a key, and that groups can be told to a service in one field. The message names the
+// consumers and never the key.
 func (k *checker) consumers(c *Config) {
 	owner := make(map[Secret]string)
 	for i, consumer := range c.Consumers {
+		for j, group := range consumer.Groups {
+			if strings.ContainsFunc(group, func(r rune) bool { return r == ',' || r < ' ' || r == 0x7f }) {
+				k.errorAt(fmt.Sprintf("consumers[%d].groups[%d]", i, j), "groups are sent to the service joined by commas",
+					fmt.Sprintf("a group holds neither a comma nor a control character: %q", clip(group)))
+			}
+		}
 		for j, credential := range consumer.Credentials {
 			path := fmt.Sprintf("consumers[%d].credentials[%d].key", i, j)
 			first, twice := owner[credential.Key]

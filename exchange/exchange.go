@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/failure"
@@ -96,17 +97,17 @@ func (x *Exchange) Identify(consumer *Consumer, scheme string) {
 	x.Identity = &x.identity
 }
 
-// Tell has the service told something about the caller, in a field that Out does not have yet: beside Out, if that is where
-// the like of it goes.
+// Tell has the service told something about the caller, in a field that nobody else tells of: beside Out, if that is where
+// the like of it goes. A value that would end its line goes into the header, where the transport refuses it.
 func (x *Exchange) Tell(name, value string) {
-	if len(x.Forwarding) == 0 {
+	if len(x.Forwarding) == 0 || strings.ContainsAny(value, "\r\n") {
 		x.Out.Header[name] = []string{value}
 		return
 	}
 	x.Forwarding = AppendLine(x.Forwarding, name, value)
 }
 
-// AppendLine appends a field as a line of a head (RFC 9112 section 5).
+// AppendLine appends a field as a line of a head (RFC 9112 section 5). The value holds no line end.
 func AppendLine(lines []byte, name, value string) []byte {
 	lines = append(lines, name...)
 	lines = append(lines, ": "...)
@@ -117,7 +118,7 @@ func AppendLine(lines []byte, name, value string) []byte {
 // ResponseLines is where field lines that go to the client beside Response.Header are appended; nil: there is no such place.
 // Only fields among Reads may be, by whoever takes them out of the Header.
 func (x *Exchange) ResponseLines() *[]byte {
-	if b, ok := x.Response.Body.(interface{ Lines() *[]byte }); ok && x.Reads != nil {
+	if b, ok := x.Response.Body.(interface{ Lines() *[]byte }); ok {
 		return b.Lines()
 	}
 	return nil

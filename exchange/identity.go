@@ -70,6 +70,5 @@ func (h *hasher) of(key string) [sha256.Size]byte {
 	h.Reset()
 	h.Write(h.key)
 	h.Sum(h.sum[:0])
-	clear(h.key) // a credential
 	return h.sum
 }

@@ -56,14 +56,15 @@ func (s *scope) takeBack() {
 
 // parse takes a head whose fields are read, all (nil) or only some.
 func (a *answer) parse(b []byte, method string, l *Limits, reads []string) *fault {
-	if a.passes = reads != nil; a.passes {
+	var bad *fault
+	if a.passes = false; reads != nil {
 		a.passed.reset(reads)
-		if done, bad := a.parsePassing(b, method, l, &a.passed); done {
-			return bad
-		}
-		a.passes = false
+		a.passes, bad = a.parsePassing(b, method, l, &a.passed)
 	}
-	return a.response.parse(b, method, l)
+	if !a.passes {
+		bad = a.response.parse(b, method, l)
+	}
+	return bad
 }
 
 // begin decides the body after the head was parsed (RFC 9112 section 6.3), and with it whether the connection can be

@@ -123,7 +123,7 @@ func roleOf(name string) role {
 		return roleExpect
 	case "Upgrade":
 		return roleUpgrade
-	case "Keep-Alive", "Proxy-Connection", "Te", "Proxy-Authenticate", "Proxy-Authorization":
+	case "Keep-Alive", "Proxy-Connection", "Te":
 		return roleHopByHop
 	}
 	return ordinary

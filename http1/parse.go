@@ -1,7 +1,7 @@
 package http1
 
 // One strict parser for the heads of both sides (RFC 9112 sections 2 to 6). A head is parsed only once it is whole: its
-// bytes become one string, and names and values are slices of that string. What can be told from an unfinished head,
+// bytes become one string, and names and values are slices of that string, unless nobody reads them (passed.go). What can be told from an unfinished head,
 // that it is malformed already, is told by spoiled, so that nobody waits for the end of nonsense.
 
 import "net/http"

@@ -16,14 +16,15 @@ type passed struct {
 	lines   []byte
 	parsed  int  // of lines; the rest was appended since
 	dated   bool // a Date is among the lines
-	streams bool // so is a Content-Type that says so
+	typed   bool // so is a Content-Type
+	streams bool // and says so
 }
 
 // maxPassed keeps the rare monster from staying in the pool.
 const maxPassed = 4 << 10
 
 func (p *passed) reset(reads []string) {
-	p.dated, p.streams, p.reads, p.parsed = false, false, reads, 0
+	p.dated, p.typed, p.streams, p.reads, p.parsed = false, false, false, reads, 0
 	if p.lines = p.lines[:0]; cap(p.lines) > maxPassed {
 		p.lines = nil
 	}
@@ -45,16 +46,20 @@ func (f *fields) pass(name, value string, r role) {
 	case "Date":
 		p.dated = true
 	case "Content-Type":
-		p.streams = isStream(value)
+		if !p.typed { // of several the first counts, as in a map
+			p.typed, p.streams = true, isStream(value)
+		}
+	case "Proxy-Authenticate", "Proxy-Authorization": // end here too, and are the caller's to take out
+		f.framing.others = true
 	}
 	p.lines = appendField(p.lines, name, value)
 }
 
 // parsePassing is parse for a caller that reads only some of the fields. It is false if the answer is one of those that need
-// all of them: those without a body speak of one in their fields, trailers are announced, and Connection names fields that
-// end here.
+// all of them: those without a body speak of one in their fields, trailers are announced, and some fields end here. Of what
+// it leaves in framing, host and expect are lent too, and mean nothing in an answer.
 func (r *response) parsePassing(b []byte, method string, l *Limits, p *passed) (bool, *fault) {
-	if len(b) < len("HTTP/1.1 200") || method == http.MethodHead {
+	if method == http.MethodHead {
 		return false, nil
 	}
 	r.fields.reset(l.headerCount())

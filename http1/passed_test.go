@@ -51,7 +51,7 @@ func untouched(http.Header) {}
 
 func TestFieldsThatNobodyReadsArePassedOn(t *testing.T) {
 	const answer = "HTTP/1.1 200 Fine\r\nserver: origin\r\nSet-Cookie: a=1\r\nX-Read:  seen \r\nset-cookie: b=2\r\nX-Set: theirs\r\n" +
-		"Date: Thu, 26 Nov 2026 00:00:00 GMT\r\nProxy-Authenticate: Basic\r\nKeep-Alive: timeout=5\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
+		"Date: Thu, 26 Nov 2026 00:00:00 GMT\r\nKeep-Alive: timeout=5\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
 	var header http.Header
 	res := relayed(t, []byte(answer), 1<<16, "GET", []string{"X-Read", "X-Set"}, func(h http.Header) {
 		header = h.Clone()
@@ -100,6 +100,7 @@ func TestFieldsThatAreNeededAreRead(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nX: y\r\nConnection: x\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nX: y\r\nTransfer-Encoding: chunked\r\nTrailer: Z\r\n\r\n0\r\nZ: z\r\n\r\n",
 		"HTTP/1.1 304 Not Modified\r\nX: y\r\nContent-Length: 5\r\n\r\n",
+		"HTTP/1.1 407 No\r\nX: y\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 426 Upgrade Required\r\nX: y\r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n",
 	} {
 		tr := endpoint(t, answering(answer))
@@ -119,6 +120,7 @@ func FuzzPassing(f *testing.F) {
 	for _, s := range []string{
 		"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 200 OK\r\nx-a: 1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n",
 		"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\nX: y\r\n\r\n", "HTTP/1.0 200 OK\r\nDate: x\r\n\r\nuntil close",
+		"HTTP/1.1 407 No\r\nProxy-Authenticate: x\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: a\r\nContent-Type: text/event-stream\r\n\r\nx",
 		"HTTP/1.1 200 OK\r\nConnection: x-a, close\r\nX-A: b\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nX-Read: a\r\nX-READ: b\r\nContent-Length: 0\r\n\r\n",
 	} {
 		f.Add([]byte(s), 7, false)

@@ -100,7 +100,7 @@ func (t *Transport) limits() *Limits {
 }
 
 // RoundTrip sends r and returns the answer when its head has come. Errors are *failure.Error. The target written is
-// r.URL.Opaque with the query, if Opaque is set, else r.URL.RequestURI(); Host is r.Host. r.ContentLength of -1 means
+// r.URL.Opaque with the query, if Opaque is set, else r.URL.RequestURI(); Host is call.Host, or r.Host. r.ContentLength of -1 means
 // chunked; r is not changed, and its Body not closed. Framing and connection fields in r.Header are ignored, except that
 // "Connection: upgrade" with Upgrade asks for what it says, and so does Te, whose one meaning here is that trailers are
 // welcome (RFC 9110 section 10.1.4); Expect is dropped, since the client's was answered by us.

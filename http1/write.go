@@ -30,8 +30,8 @@ func appendFields(b []byte, h http.Header) ([]byte, error) {
 	return b, nil
 }
 
-// appendLines appends lines that somebody has written already. They are held to the same rule: each is a whole one, so that
-// none can end the head.
+// appendLines appends lines that somebody has written already. What is held to the rule is their form: each is a whole one, so
+// that none ends the head. That a line is what its writer meant as one, and frames nothing, is the writer's to see to.
 func appendLines(b, lines []byte) ([]byte, error) {
 	for i := 0; i < len(lines); {
 		end := textEnd(lines, i)

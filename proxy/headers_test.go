@@ -127,6 +127,21 @@ func TestForwardingLines(t *testing.T) {
 	}
 }
 
+// The engine dates an answer of which not all was read, but no 101, which is no answer to it.
+func TestDate(t *testing.T) {
+	for _, test := range []struct {
+		reads  []string
+		status int
+		want   bool
+	}{{nil, 200, true}, {[]string{}, 200, false}, {[]string{}, 101, true}} {
+		x := exchange.Exchange{Reads: test.reads, Response: &http.Response{StatusCode: test.status}}
+		(&life{x: &x}).finishHead()
+		if _, got := x.Response.Header["Date"]; got != test.want {
+			t.Errorf("%v %d: dated %v", test.reads, test.status, got)
+		}
+	}
+}
+
 // A value slice that In and Out share is never written in place.
 func TestForwardingLeavesInAlone(t *testing.T) {
 	shared := make([]string, 1, 8)

@@ -128,7 +128,7 @@ func (l *life) finishHead() {
 		return
 	}
 	r.Header["X-Request-Id"] = l.one(l.x.RequestID)
-	if _, dated := r.Header["Date"]; !dated && l.x.Reads == nil { // else the engine knows whether it is dated
+	if _, dated := r.Header["Date"]; !dated && (l.x.Reads == nil || r.StatusCode == http.StatusSwitchingProtocols) { // else the engine knows whether it is
 		r.Header["Date"] = []string{time.Now().UTC().Format(http.TimeFormat)}
 	}
 }

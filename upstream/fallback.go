@@ -55,16 +55,16 @@ func unasked(err error) bool { return errors.Is(err, errBreakerOpen) || err == e
 // lastGoodKey is what the answer to a call is kept under; empty: it is not. Only what nobody in particular asks for is:
 // the gateway may have taken the credentials off the request before it came here.
 func (s *Service) lastGoodKey(call *Call) string {
-	if s.lastGood == nil || !call.Anonymous {
+	if s.lastGood == nil || !call.Anonymous || len(call.Lines) > 0 || call.Reads != nil {
 		return ""
 	}
 	return lastgood.Key(call.Request)
 }
 
-// TakesLines reports whether Call.Lines may hold fields that tell how the request came. What a last good answer is kept
-// under is read from the header.
+// TakesLines reports whether a call's Lines and Reads may leave fields out of the headers. Whether an answer may be kept as a
+// last good one, and what under, is read from them: here, and by any service that may answer in place of this one.
 func (s *Service) TakesLines() bool {
-	return s.lastGood == nil && (s.other == nil || s.other.lastGood == nil)
+	return s.lastGood == nil && (s.other == nil || s.other.TakesLines())
 }
 
 // fallBack answers in place of the service; ok is false if nothing can.

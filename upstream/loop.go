@@ -50,8 +50,8 @@ func (s *Service) ask(ctx context.Context, call *Call) (*http.Response, error) {
 	}
 }
 
-// loop is one call on its way round, and all the memory that takes: its first attempt, the request that sends and the
-// reader of its body. It is in use until Do has returned and the answer has ended.
+// loop is one call on its way round, and all the memory that takes: its first attempt and the reader of
+// the request's body. It is in use until Do has returned and the answer has ended.
 type loop struct {
 	service  *Service
 	members  *membership

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -543,6 +544,29 @@ func TestFallbackService(t *testing.T) {
 	call := &Call{Request: out("POST", strings.NewReader("hi"), 2)}
 	if res := mustDo(t, svc, call); read(t, res) != "from "+b.url || len(call.Attempts) != 1 {
 		t.Errorf("%v", call.Attempts)
+	}
+}
+
+// A service that keeps last good answers needs the headers whole, however many fallbacks lie between it and the caller, and
+// keeps nothing of a call that leaves some out.
+func TestTakesLines(t *testing.T) {
+	spec := func(name string, f Fallback) Spec { return Spec{Name: name, Fallback: &f} }
+	plain, kept := New(spec("plain", Fallback{Status: 200}), nil), New(spec("kept", Fallback{LastGood: time.Hour}), nil)
+	near, far := New(spec("near", Fallback{Service: "kept"}), nil), New(spec("far", Fallback{Service: "near"}), nil)
+	near.FallBackTo(kept)
+	far.FallBackTo(near)
+	for s, want := range map[*Service]bool{plain: true, kept: false, near: false, far: false} {
+		if got := s.TakesLines(); got != want {
+			t.Errorf("%s takes lines: %v, want %v", s.Name(), got, want)
+		}
+	}
+	whole := Call{Request: &http.Request{Method: "GET", URL: &url.URL{Opaque: "/"}, Header: http.Header{}}, Anonymous: true}
+	reads, lines := whole, whole
+	reads.Reads, lines.Lines = []string{}, []byte("X-Forwarded-Host: a\r\n")
+	for i, c := range []*Call{&whole, &reads, &lines} {
+		if key := kept.lastGoodKey(c); (key != "") != (i == 0) {
+			t.Errorf("call %d is kept under %q", i, key)
+		}
 	}
 }
 

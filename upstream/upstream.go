@@ -116,7 +116,7 @@ type StatusRange struct{ From, To int }
 // Call is one request to a service.
 type Call struct {
 	// Request is free of hop-by-hop fields, except for an upgrade that MayUpgrade allows. URL.Opaque is the canonical path
-	// and URL.RawQuery the query; scheme and host of the URL are the endpoint's and set here. ContentLength is as a server
+	// and URL.RawQuery the query; scheme and host of the URL do not count. ContentLength is as a server
 	// means it: 0 is no body, -1 an unknown length. While Do runs, and until the answer's body is closed, the request
 	// belongs to it. Close of its Body must wake a Read, as that of every server's does.
 	Request *http.Request

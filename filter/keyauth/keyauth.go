@@ -66,6 +66,12 @@ var (
 	errForbidden = failure.Denied(http.StatusForbidden, "This consumer is not allowed here.")
 )
 
+// written are fields that no client is believed in, since the gateway tells services what they say.
+var written = []string{
+	"Forwarded", "Via", "X-Attempt", "X-Consumer-Groups", "X-Consumer-Name", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
+	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Mirror", "X-Real-Ip", "X-Request-Id",
+}
+
 func unauthorized(detail string) *failure.Error {
 	f := failure.Denied(http.StatusUnauthorized, detail)
 	f.Header = http.Header{"Www-Authenticate": {challenge}}
@@ -83,6 +89,8 @@ func New(_ filter.Env, c Config) (filter.Filter, error) {
 		errs = append(errs, filter.Setting("header", "%q cannot be the name of a header field", c.Header))
 	} else if header == "Host" || header == "Cookie" || filter.BelongsToConnection(header) != "" {
 		errs = append(errs, filter.Setting("header", "%s cannot hold a key: name a field of its own, like apikey", header))
+	} else if slices.Contains(written, header) {
+		errs = append(errs, filter.Setting("header", "%s is written by the gateway itself: name a field of its own, like apikey", header))
 	}
 	if slices.Contains(c.Groups, "") {
 		errs = append(errs, filter.Setting("groups", "a group has a name"))

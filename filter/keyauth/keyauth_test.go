@@ -39,6 +39,14 @@ func request(query string, fields ...string) *exchange.Exchange {
 	return x
 }
 
+func TestFieldsThatCannotHoldAKey(t *testing.T) {
+	for _, header := range []string{"host", "cookie", "connection", "x-request-id", "X-Real-IP", "via", "x-forwarded-for", "a b"} {
+		if _, err := New(filter.Env{}, Config{Header: header}); err == nil {
+			t.Errorf("%s may hold a key", header)
+		}
+	}
+}
+
 func TestOnRequest(t *testing.T) {
 	byQuery, groups := Config{Query: "key"}, Config{Groups: []string{"gold", "beta"}}
 	for _, c := range []struct {
