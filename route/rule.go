@@ -8,16 +8,21 @@ import (
 	"github.com/sluice-gateway/sluice/exchange"
 )
 
-// rule is a Rule compiled. What every look-up reads comes first, so that it lies together.
+// rule is a Rule compiled: what every look-up reads.
 type rule struct {
 	alone    [1]*rule // the rule itself, see leaf.with
 	priority int
-	index    int // in what Build was given
-	methods  methods
-	rest     bool     // path.rest
-	plain    bool     // no conditions, addresses, expression or path.regex: where the path leads to it, it fits
+	index    int      // in what Build was given
 	names    []string // of the captures, in their order
+	plain    bool     // no conditions, addresses, expression or path.regex: where the path leads to it, it fits
+	rest     bool     // path.rest
+	methods  methods
 
+	*terms
+}
+
+// terms are the rest of a rule. They lie apart, as branches do.
+type terms struct {
 	path       path
 	clientIPs  []netip.Prefix
 	conditions []condition
@@ -27,7 +32,7 @@ type rule struct {
 }
 
 func compileRule[T any](m *mistakes, i int, from *Rule[T]) *rule {
-	r := &rule{index: i, name: from.Name, priority: from.Priority, expression: from.Expression}
+	r := &rule{index: i, priority: from.Priority, terms: &terms{name: from.Name, expression: from.Expression}}
 	r.alone[0] = r
 	var err error
 	r.path, err = from.Path.compile()

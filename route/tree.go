@@ -34,11 +34,19 @@ type node struct {
 	single *rule
 	tail   []segment
 
+	*branches
+}
+
+// branches are what else there is of a node. They lie apart: of a node with one rule a look-up needs none, and what it needs
+// of thousands of those should lie on few pages.
+type branches struct {
 	literals literals
 	capture  *node
 	exact    leaf // patterns that end here
 	rest     leaf // patterns that end here in /*
 }
+
+func newNode() *node { return &node{top: math.MinInt, branches: new(branches)} }
 
 // fewLiterals is how many children are searched one by one before a map is faster.
 const fewLiterals = 6
@@ -76,7 +84,7 @@ func (l *literals) add(segment string) *node {
 	if n != nil {
 		return n
 	}
-	n = &node{top: math.MinInt}
+	n = newNode()
 	switch {
 	case l.only.node == nil:
 		l.only = literal{segment, n}
@@ -107,7 +115,7 @@ func (l *literals) each(visit func(*node)) {
 	}
 }
 
-func newRoot() *root { return &root{top: math.MinInt, tree: node{top: math.MinInt}} }
+func newRoot() *root { return &root{top: math.MinInt, tree: *newNode()} }
 
 func (t *root) add(r *rule) {
 	t.top = max(t.top, r.priority)
@@ -140,7 +148,7 @@ func (n *node) child(s segment) *node {
 		return n.literals.add(s.literal)
 	}
 	if n.capture == nil {
-		n.capture = &node{top: math.MinInt}
+		n.capture = newNode()
 	}
 	return n.capture
 }
