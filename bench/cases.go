@@ -139,9 +139,9 @@ func (c benchCase) print(peers []peer, samples map[string][]sample) {
 	for _, p := range peers {
 		list := samples[p.name]
 		cpu, p99 := column(list, func(s sample) time.Duration { return s.cpu }), column(list, func(s sample) time.Duration { return s.p99 })
-		baseCPU, baseP99 := column(reference, func(s sample) time.Duration { return s.cpu }), column(reference, func(s sample) time.Duration { return s.p99 })
-		fmt.Fprintf(w, "%s\t%v\t%v–%v\t%.2f\t%v\t%s\t\n", p.name, round(median(cpu)), round(cpu[0]), round(cpu[len(cpu)-1]),
-			ratio(median(cpu), median(baseCPU)), round(median(p99)), ratioText(median(p99), median(baseP99)))
+		fmt.Fprintf(w, "%s\t%v\t%v–%v\t%s\t%v\t%s\t\n", p.name, round(median(cpu)), round(cpu[0]), round(cpu[len(cpu)-1]),
+			inPairs(list, reference, func(s sample) time.Duration { return s.cpu }), round(median(p99)),
+			inPairs(list, reference, func(s sample) time.Duration { return s.p99 }))
 	}
 	w.Flush()
 }
@@ -160,11 +160,19 @@ func median(sorted []time.Duration) time.Duration { return sorted[len(sorted)/2]
 
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
 
-func ratioText(a, b time.Duration) string {
-	if b == 0 {
+// inPairs is the median of the ratios of each round: what slows the machine down for a while slows both of a pair.
+func inPairs(list, reference []sample, figure func(sample) time.Duration) string {
+	var ratios []float64
+	for i := range list {
+		if base := figure(reference[i]); base > 0 {
+			ratios = append(ratios, ratio(figure(list[i]), base))
+		}
+	}
+	if len(ratios) == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%.2f", ratio(a, b))
+	slices.Sort(ratios)
+	return fmt.Sprintf("%.2f", ratios[len(ratios)/2])
 }
 
 func round(d time.Duration) time.Duration {

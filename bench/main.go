@@ -2,8 +2,9 @@
 //
 // The proxy under test has core 0 to itself (one worker, GOMAXPROCS=1); the origin and the load share core 1. A measure is
 // CPU time of the proxy's processes from /proc/PID/stat, divided by the requests that the load counted. Peers alternate
-// within a case, several rounds; what is printed is the median, its spread, and the ratio of medians to nginx. Ratios, not
-// times, are the result: the machine is shared and its clock is what it is.
+// within a case, several rounds; what is printed is the median, its spread, and the median of each round's own ratio to nginx.
+// Ratios, not times, are the result: the machine is shared, its speed changes from minute to minute, and the two measures of
+// a round are seconds apart.
 //
 //	go run ./bench -sluice ./sluice                 all cases
 //	go run ./bench -sluice ./sluice -cases 1,5      some
@@ -30,8 +31,8 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.sluice, "sluice", "./sluice", "the binary to measure")
-	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each pair")
-	flag.DurationVar(&o.length, "length", 4*time.Second, "length of one measurement")
+	flag.IntVar(&o.rounds, "rounds", 9, "rounds of each pair")
+	flag.DurationVar(&o.length, "length", 2*time.Second, "length of one measurement")
 	only := flag.String("cases", "", "numbers of the cases to run, separated by commas; empty: all")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile to this file instead")
 	flag.Parse()
