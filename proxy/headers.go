@@ -98,23 +98,15 @@ func copyFields(out, in http.Header, trusted bool) {
 // field lines.
 func (l *life) forwarding() []byte {
 	x, peer := l.x, l.peerText()
-	b := append(l.lines[:0], "X-Forwarded-For: "...)
-	b = append(b, peer...)
-	b = append(b, "\r\nX-Forwarded-Proto: "...)
-	b = append(b, x.Scheme...)
+	b := exchange.AppendLine(l.lines[:0], "X-Forwarded-For", peer)
+	b = exchange.AppendLine(b, "X-Forwarded-Proto", x.Scheme)
 	if x.In.Host != "" {
-		b = append(b, "\r\nX-Forwarded-Host: "...)
-		b = append(b, x.In.Host...)
+		b = exchange.AppendLine(b, "X-Forwarded-Host", x.In.Host)
 	}
-	b = append(b, "\r\nX-Forwarded-Port: "...)
-	b = append(b, port(x)...)
-	b = append(b, "\r\nX-Real-Ip: "...)
-	b = append(b, peer...)
-	b = append(b, "\r\nX-Request-Id: "...)
-	b = append(b, x.RequestID...)
-	b = append(b, "\r\nVia: "...)
-	b = append(b, via(x.In)...)
-	return append(b, '\r', '\n')
+	b = exchange.AppendLine(b, "X-Forwarded-Port", port(x))
+	b = exchange.AppendLine(b, "X-Real-Ip", peer)
+	b = exchange.AppendLine(b, "X-Request-Id", x.RequestID)
+	return exchange.AppendLine(b, "Via", via(x.In))
 }
 
 // setForwarding says who asked, how and through whom.
