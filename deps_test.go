@@ -41,17 +41,18 @@ var allowed = map[string][]string{
 	"snapshot":     {"route", "overload", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
 	"proxy":        {"snapshot", "route", "filter", "backend", "backend/translate/grpcweb", "backend/translate/connect", "upstream", "exchange", "failure", "telemetry"},
 
-	"listen":              {"proxy", "listen/servertls", "snapshot", "http1", "exchange", "failure", "telemetry"},
-	"listen/servertls":    {"failure"},
-	"compile":             {"config", "snapshot", "overload", "route", "filter", "backend/...", "document", "upstream/...", "exchange", "store", "failure", "telemetry", "listen/servertls"},
-	"admin":               {"config", "compile", "snapshot", "route", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
-	"app":                 {"..."},
-	"cmd/...":             {"..."},
-	"config/internal/...": {"..."}, // generators: they read every Config, and nothing imports them
-	"gatewaytest":         {"..."},
-	"test/...":            {"..."},
-	"bench/...":           {"..."},
-	"examples":            {"..."},
+	"listen":               {"proxy", "listen/servertls", "snapshot", "http1", "exchange", "failure", "telemetry"},
+	"listen/servertls":     {"failure"},
+	"compile":              {"config", "snapshot", "overload", "route", "filter", "backend/...", "document", "upstream/...", "exchange", "store", "failure", "telemetry", "listen/servertls"},
+	"admin":                {"config", "compile", "snapshot", "route", "filter", "backend", "upstream", "exchange", "failure", "telemetry"},
+	"app":                  {"..."},
+	"cmd/...":              {"..."},
+	"config/internal/...":  {"..."}, // generators: they read every Config, and nothing imports them
+	"gatewaytest":          {"..."},
+	"gatewaytest/freeport": {},
+	"test/...":             {"..."},
+	"bench/...":            {"..."},
+	"examples":             {"..."},
 }
 
 // importedByNobody are the packages at the top: they wire, and nothing may lean on them. Tests may.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/app"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 	"github.com/sluice-gateway/sluice/source/file"
 	"github.com/sluice-gateway/sluice/source/text"
 )
@@ -70,7 +71,7 @@ func TestReloadThatCannotOpenClosesWhatItOpened(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := start(t, before)
-			a := free(t)
+			a := freeport.For(t)
 			err := g.reload(broken(`listeners: [{name: public, address: "127.0.0.1:0"}, {name: a, address: "` + a + `"}`))
 			if err == nil || errors.Is(err, app.ErrConfiguration) {
 				t.Fatalf("%v, want an error of opening", err)
@@ -104,7 +105,7 @@ func on(listeners ...string) string {
 }
 
 func TestListenersComeAndGo(t *testing.T) {
-	first, second := free(t), free(t)
+	first, second := freeport.For(t), freeport.For(t)
 	g := start(t, on("a="+first))
 	kept := dial(t, first)
 	if got := kept.body(t, "/"); got != "a" {
@@ -125,7 +126,7 @@ func TestListenersComeAndGo(t *testing.T) {
 
 // A listener that goes has freed its address before the reload ends, so that it can come back at once.
 func TestListenerComesBackAtOnce(t *testing.T) {
-	first, second := free(t), free(t)
+	first, second := freeport.For(t), freeport.For(t)
 	g := start(t, on("a="+first))
 	for range 30 {
 		g.mustReload(t, on("a="+first, "b="+second))
@@ -136,7 +137,7 @@ func TestListenerComesBackAtOnce(t *testing.T) {
 
 // The address is what makes it the same listener: a new name does not close connections, and they get its routes.
 func TestRenamedListenerKeepsItsConnections(t *testing.T) {
-	address := free(t)
+	address := freeport.For(t)
 	g := start(t, on("old="+address))
 	c := dial(t, address)
 	if got := c.body(t, "/"); got != "old" {
@@ -155,7 +156,7 @@ func TestRenamedListenerKeepsItsConnections(t *testing.T) {
 // What is in flight on a listener that goes is answered by the configuration it began with.
 func TestRemovedListenerFinishesWhatIsInFlight(t *testing.T) {
 	service := newGate(t)
-	first, second := free(t), free(t)
+	first, second := freeport.For(t), freeport.For(t)
 	with := on("a=" + first)
 	g := start(t, strings.Replace(with, "routes:\n", "  - {name: b, address: \""+second+"\"}\nroutes:\n"+
 		"  - {name: slow, listeners: [b], service: s}\n", 1)+"services: [{name: s, endpoints: [{url: \""+service.URL+"\"}]}]\n")
@@ -174,7 +175,7 @@ func TestRemovedListenerFinishesWhatIsInFlight(t *testing.T) {
 }
 
 func TestAdminMovesAndGoes(t *testing.T) {
-	first, second := free(t), free(t)
+	first, second := freeport.For(t), freeport.For(t)
 	at := func(admin string) string {
 		return strings.Replace(says("x"), `admin: {address: "127.0.0.1:0"}`, "admin: "+admin, 1)
 	}
@@ -378,7 +379,7 @@ func serial(t *testing.T, address string) int64 {
 }
 
 func TestStartThatFailsLeavesNothingBehind(t *testing.T) {
-	address := free(t)
+	address := freeport.For(t)
 	for name, configuration := range map[string]string{
 		"a mistake":        strings.Replace(says("x"), "respond", "respnod", 1),
 		"an address taken": on("a="+address, "b="+taken(t)),

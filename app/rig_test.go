@@ -158,17 +158,6 @@ func taken(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// free is an address that nobody held a moment ago.
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // wire is one connection to the gateway, spoken by hand.
 type wire struct {
 	net.Conn

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 )
 
 // writeProfile runs one gateway under the loads of the cases, one after another, and keeps a CPU profile of all of them.
@@ -19,7 +21,7 @@ func (r *rig) writeProfile(name string) error {
 		return err
 	}
 	const each = 4 * time.Second
-	admin, err := freeAddress()
+	admin, err := freeport.Find()
 	if err != nil {
 		return err
 	}

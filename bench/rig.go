@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"text/template"
 	"time"
+
+	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 )
 
 //go:embed peers
@@ -44,7 +46,7 @@ func newRig(o options) (*rig, error) {
 	}
 	r := &rig{options: o, Dir: dir, AccessLog: "off", JSON: strings.TrimSpace(`{"id":"9f86d081884c7d65","name":"a small document","tags":["one","two","three"],"price":12.5,"stock":42,"updated":"2026-01-01T00:00:00Z","ok":true}`)}
 	for _, address := range []*string{&r.Origin, &r.GRPC, &r.Plain, &r.TLS} {
-		if *address, err = freeAddress(); err != nil {
+		if *address, err = freeport.Find(); err != nil {
 			return nil, err
 		}
 	}
@@ -171,15 +173,6 @@ func stop(c *exec.Cmd) {
 		syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
 		<-done
 	}
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 func awaitListener(address string) error {

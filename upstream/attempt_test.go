@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 	"github.com/sluice-gateway/sluice/upstream/balance"
 	"github.com/sluice-gateway/sluice/upstream/retry"
 )
@@ -103,12 +104,7 @@ func (s *script) requests() []string {
 // refusing is the URL of an endpoint where nobody listens.
 func refusing(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
+	return "http://" + freeport.For(t)
 }
 
 func policy(attempts int, change ...func(*RetryPolicy)) *Policy {

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 )
 
 // patience bounds what a test waits for. Nothing is expected to take it.
@@ -91,16 +93,6 @@ func (p *process) wantExit(t *testing.T, want string) {
 	}
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // answer is what a GET on a connection of its own gives, or empty.
 func answer(url string) (status int, body string) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -126,7 +118,7 @@ telemetry: {accessLog: {to: access.log}}
 // running is `sluice run` in a directory that holds sluice.yaml.
 func running(t *testing.T, end string, flags ...string) (p *process, file, public, admin string) {
 	t.Helper()
-	public, admin = freeAddress(t), freeAddress(t)
+	public, admin = freeport.For(t), freeport.For(t)
 	file = filepath.Join(t.TempDir(), defaultFile)
 	writeFile(t, file, runConfig(public, admin, end))
 	p = startProgram(t, filepath.Dir(file), append([]string{"run"}, flags...)...)

@@ -21,6 +21,7 @@ import (
 	"github.com/sluice-gateway/sluice/app"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/filter/all"
+	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 	"github.com/sluice-gateway/sluice/source/text"
 )
 
@@ -39,7 +40,7 @@ const (
 // Everything a slow client may take time for has the limits of the defaults.
 const slowed = `
 listeners:
-  - {name: plain, address: "127.0.0.1:%d"}
+  - {name: plain, address: "%s"}
 routes:
   - {name: others, match: {path: /quick/*}, service: quick}
   - {name: all, match: {path: /*}, service: slow, bodyBytes: 0}
@@ -90,9 +91,8 @@ const gatewayFile = "SLUICE_DESYNC_GATEWAY"
 
 func startProcess(t *testing.T, origin string) *process {
 	t.Helper()
-	port := freePort(t)
 	file := filepath.Join(t.TempDir(), "gateway.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, slowed, port, origin), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, slowed, freeport.For(t), origin), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	command := exec.Command(os.Args[0])
@@ -120,17 +120,6 @@ func startProcess(t *testing.T, origin string) *process {
 		t.Fatal("the gateway did not start: ", err)
 	}
 	return &process{strings.TrimSpace(address), command.Process.Pid}
-}
-
-// freePort is one that was free a moment ago.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // runGateway is that process: it serves until its input ends, and prints where.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/gatewaytest"
+	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 )
 
 // grpcCases are all that the client of google.golang.org/grpc/interop knows, but those that need Google's own
@@ -98,12 +99,7 @@ func build(t *testing.T, name string) string {
 // serve runs the server on a free port until the test ends.
 func serve(t *testing.T, program string, args ...string) (address string) {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address = free.Addr().String()
-	free.Close()
+	address = freeport.For(t)
 	_, port, _ := net.SplitHostPort(address)
 	server := exec.Command(program, append(args, "-port", port)...)
 	if err := server.Start(); err != nil {

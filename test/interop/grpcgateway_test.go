@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/sluice-gateway/sluice/gatewaytest"
+	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 )
 
 const exampleServer = "github.com/grpc-ecosystem/grpc-gateway/v2/examples/internal/cmd/example-grpc-server"
@@ -181,12 +181,7 @@ func exampleAddress(t *testing.T) string {
 	if out, err := exec.Command("go", "build", "-o", program, exampleServer).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := freeport.For(t)
 	server := exec.Command(program, "-addr", address)
 	if err := server.Start(); err != nil {
 		t.Fatal(err)

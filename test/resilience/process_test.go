@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 )
 
 // The scenarios run real processes: the gateway as it is built, and one origin for each endpoint. Clients, the admin and
@@ -149,12 +151,7 @@ func (r *rig) freeAddress() string {
 	if r.namespace != "" {
 		return fmt.Sprintf("127.0.0.1:%d", 7000+len(r.origins))
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return freeport.For(r.t)
 }
 
 // over is a client that dials a unix socket whatever it is asked for.

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 	"github.com/sluice-gateway/sluice/upstream/transport"
 )
 
@@ -109,9 +110,9 @@ func TestProbeOfNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := "http://" + l.Addr().String()
-	says(t, probe(t, Settings{Type: TCP}, transport.Options{}, address), "")
+	says(t, probe(t, Settings{Type: TCP}, transport.Options{}, "http://"+l.Addr().String()), "")
 	l.Close()
+	address := "http://" + freeport.For(t)
 	says(t, probe(t, Settings{Type: TCP}, transport.Options{}, address), "connection_refused")
 	says(t, probe(t, Settings{Type: HTTP, Path: "/", Expect: Statuses{{200, 200}}}, transport.Options{}, address), "connection_refused")
 	says(t, probe(t, Settings{Type: GRPC}, transport.Options{HTTP2: true}, address), "connection_refused")

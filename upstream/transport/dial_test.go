@@ -15,17 +15,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/sluice-gateway/sluice/failure"
+	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 )
-
-func closedPort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 func TestConnectionsThatCannotBeMade(t *testing.T) {
 	authority, stranger := newAuthority(t), newAuthority(t)
@@ -43,7 +34,7 @@ func TestConnectionsThatCannotBeMade(t *testing.T) {
 		o    Options
 		kind failure.Kind
 	}{
-		{"refused", Options{Address: closedPort(t)}, failure.ConnectionRefused},
+		{"refused", Options{Address: freeport.For(t)}, failure.ConnectionRefused},
 		{"no socket", Options{Network: "unix", Address: filepath.Join(t.TempDir(), "none")}, failure.ConnectionRefused},
 		{"silent handshake", Options{Address: raw(t, silent), ConnectTimeout: 50 * time.Millisecond, TLS: authority.client(t, "")}, failure.ConnectionTimeout},
 		{"plaintext", Options{Address: raw(t, func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); silent(c) }), TLS: authority.client(t, "")}, failure.TLSProtocolError},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 )
 
 // patience bounds what is waited for.
@@ -31,7 +32,7 @@ type gateway struct {
 }
 
 func startGateway(dir, binary string, text func(string, int) string) (*gateway, error) {
-	address, err := freeAddress()
+	address, err := freeport.Find()
 	if err != nil {
 		return nil, err
 	}
@@ -137,13 +138,4 @@ func (g *gateway) swapEvery(d time.Duration) (stop func() ([]time.Duration, erro
 		swapping.Wait()
 		return took, failed
 	}
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }

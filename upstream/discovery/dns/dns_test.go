@@ -11,6 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 	"github.com/sluice-gateway/sluice/upstream/discovery"
 )
 
@@ -379,17 +380,13 @@ func TestASilentServerIsAFailure(t *testing.T) {
 func TestTheNextServerIsAsked(t *testing.T) {
 	z := newZone(t)
 	z.has(t, "orders.svc.", "A", "orders.svc. 30 IN A 10.0.0.1")
-	closed, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
+	closed := freeport.For(t)
 	c := newClient("", 2*time.Second)
-	got, err := c.askAll(t.Context(), []string{closed.LocalAddr().String(), z.address}, "orders.svc.", dns.TypeA)
+	got, err := c.askAll(t.Context(), []string{closed, z.address}, "orders.svc.", dns.TypeA)
 	if err != nil || len(got.records) != 1 {
 		t.Errorf("%v, %v", got, err)
 	}
-	if _, err := c.askAll(t.Context(), []string{closed.LocalAddr().String()}, "orders.svc.", dns.TypeA); err == nil {
+	if _, err := c.askAll(t.Context(), []string{closed}, "orders.svc.", dns.TypeA); err == nil {
 		t.Error("nobody was there and yet there is an answer")
 	}
 }
