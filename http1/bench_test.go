@@ -46,7 +46,10 @@ func BenchmarkCompose(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var o outgoing
-		if err := o.compose(&r.http, &Call{}); err != nil {
+		if err := o.take(&r.http, &Call{}); err != nil {
+			b.Fatal(err)
+		}
+		if err := o.compose(); err != nil {
 			b.Fatal(err)
 		}
 		o.free()
@@ -72,7 +75,7 @@ func BenchmarkRelay(b *testing.B) {
 	defer client.Close()
 	s := &Server{Handler: relay(&Transport{Dial: dial})}
 	over := make(chan bool)
-	s.Adopt(context.Background(), <-accept, func() { close(over) })
+	go s.Adopt(context.Background(), <-accept, func() { close(over) })
 	go func() {
 		c := <-accept
 		defer c.Close()

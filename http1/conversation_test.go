@@ -79,7 +79,7 @@ func listenFor(t *testing.T, s *Server) func() net.Conn {
 				return
 			}
 			open.Add(1)
-			s.Adopt(ctx, c, open.Done)
+			go s.Adopt(ctx, c, open.Done)
 		}
 	})
 	t.Cleanup(func() {

@@ -31,28 +31,34 @@ func (d *dialed) close() {
 var errSilent = errors.New("http1: the connection ended before an answer began")
 
 // roundTrip sends o and returns the answer once its head has come.
-func (d *dialed) roundTrip(ctx context.Context, s *scope, r *http.Request, o *outgoing, call *Call) (*answer, error) {
-	a := answers.Get().(*answer)
-	a.ctx, a.d, a.sender, a.observer = ctx, d, nil, nil
+func (d *dialed) roundTrip(ctx context.Context, s *scope, o *outgoing) (*answer, error) {
 	if !d.guard.set(ctx, s, &d.in.sock) {
+		o.free()
 		d.guard.lift(&d.in.sock)
 		d.close()
 		f := cancelled(ctx)
 		f.RetrySafe = true
 		return nil, f
 	}
-	if err := d.converse(a, o, call); err != nil {
-		return nil, d.failed(a, err)
+	sender, err := d.send(o)
+	o.free()
+	if err != nil {
+		return nil, d.failed(ctx, sender, silence(err))
 	}
-	a.http.Request = r
+	a := answers.Get().(*answer) // only now: one more thing to find cold after the wait
+	a.ctx, a.d, a.sender, a.observer = ctx, d, sender, nil
+	if err := d.converse(a, o); err != nil {
+		return nil, d.failed(ctx, sender, err)
+	}
+	a.http.Request = o.request
 	o.sent()
-	a.observer = call.Observer
+	a.observer = o.call.Observer
 	if a.http.StatusCode == http.StatusSwitchingProtocols {
 		a.tunnel()
 		return a, nil
 	}
 	if bad := a.begin(o.method, d.pool); bad != nil {
-		return nil, d.failed(a, bad)
+		return nil, d.failed(ctx, sender, bad)
 	}
 	if s != nil {
 		s.keep(a)
@@ -61,13 +67,13 @@ func (d *dialed) roundTrip(ctx context.Context, s *scope, r *http.Request, o *ou
 }
 
 // failed ends the connection of an attempt that got no answer.
-func (d *dialed) failed(a *answer, err error) error {
-	if a.sender != nil {
-		theirs := a.sender.broke.Load() // before stop, which breaks the body itself
-		a.sender.stop()
-		<-a.sender.done
+func (d *dialed) failed(ctx context.Context, s *sender, err error) error {
+	if s != nil {
+		theirs := s.broke.Load() // before stop, which breaks the body itself
+		s.stop()
+		<-s.done
 		if theirs {
-			err = failure.From(a.sender.bodyErr)
+			err = failure.From(s.bodyErr)
 		}
 	}
 	d.guard.lift(&d.in.sock)
@@ -78,18 +84,15 @@ func (d *dialed) failed(a *answer, err error) error {
 	if err == errStale {
 		return err
 	}
-	f := explain(a.ctx, &d.in.sock, err)
-	f.RetrySafe = a.sender == nil && d.in.sock.sent == 0 && f.Kind == failure.ConnectionTerminated
+	f := explain(ctx, &d.in.sock, err)
+	f.RetrySafe = s == nil && d.in.sock.sent == 0 && f.Kind == failure.ConnectionTerminated
 	return f
 }
 
-// converse sends the request and parses heads until the final one.
-func (d *dialed) converse(a *answer, o *outgoing, call *Call) error {
-	if err := d.send(a, o, call); err != nil {
-		return silence(err)
-	}
+// converse parses heads until the final one.
+func (d *dialed) converse(a *answer, o *outgoing) error {
 	for interim := 0; ; interim++ {
-		if err := d.head(a, o.method, call); err != nil {
+		if err := d.head(a, o.method, o.call); err != nil {
 			return incomplete(err, interim)
 		}
 		code := a.http.StatusCode
@@ -100,8 +103,8 @@ func (d *dialed) converse(a *answer, o *outgoing, call *Call) error {
 			return nil
 		case interim >= maxInterim:
 			return faultStatusLine
-		case code != http.StatusContinue && call.Inform != nil:
-			call.Inform(code, a.http.Header)
+		case code != http.StatusContinue && o.call.Inform != nil:
+			o.call.Inform(code, a.http.Header)
 		}
 	}
 }
@@ -114,32 +117,34 @@ func silence(err error) error {
 	return err
 }
 
-// send sends the request as far as the caller's goroutine does it, and waits for the first bytes of the answer.
-func (d *dialed) send(a *answer, o *outgoing, call *Call) error {
-	s, t := &d.in.sock, d.pool
+// send sends the request as far as the caller's goroutine does it, and waits for the first bytes of the answer. What goes on
+// sending, if anything does, is the sender.
+func (d *dialed) send(o *outgoing) (*sender, error) {
+	s, t, call := &d.in.sock, d.pool, o.call
 	wait := time.Duration(0)
 	if d.late || o.stream != nil {
 		var ok bool
 		if wait, ok = call.allowance(); !ok {
-			return &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseTimeout, RetrySafe: true}
+			return nil, &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseTimeout, RetrySafe: true}
 		}
 	}
 	if o.stream == nil {
-		blk, n, err := s.exchange(o.head, o.tail, d.used, momentOf(call.AnswerBy), t.StallTimeout)
+		blk, n, err := s.exchange(o.lend(), o.head, o.tail, d.used, momentOf(call.AnswerBy), t.StallTimeout)
 		if n > 0 {
 			d.in.accept(blk, n)
 		}
-		return err
+		return nil, err
 	}
 	if d.used && !s.quiet() {
-		return errStale
+		return nil, errStale
 	}
 	if err := s.write(o.head, nil, t.StallTimeout); err != nil {
-		return err
+		return nil, err
 	}
-	a.sender = newSender(s, o, t.StallTimeout)
-	go a.sender.run()
-	return d.awaitBegun(a.sender, wait)
+	o.free()
+	sender := newSender(s, o, t.StallTimeout)
+	go sender.run()
+	return sender, d.awaitBegun(sender, wait)
 }
 
 // awaitBegun waits for the answer to a request that is still being sent. The allowance counts from the end of sending.

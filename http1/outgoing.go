@@ -17,8 +17,10 @@ import (
 const CollectBytes = blockSize
 
 type outgoing struct {
+	request *http.Request
+	call    *Call
 	method  string
-	blk     *block
+	blk     *block // while head is needed, and no longer: nobody waits for an answer with it in hand
 	head    []byte
 	tail    []byte // the body in memory
 	peeked  Peeker // what tail belongs to, if it is somebody's
@@ -29,47 +31,62 @@ type outgoing struct {
 	trailer http.Header
 }
 
-// compose writes the head of r and takes its body in hand.
-func (o *outgoing) compose(r *http.Request, call *Call) error {
-	o.method = r.Method
-	body, host := call.Body, call.Host
+// take takes the body of r in hand, which may wait for it.
+func (o *outgoing) take(r *http.Request, call *Call) error {
+	o.request, o.call, o.method = r, call, r.Method
+	body := call.Body
 	if body == nil {
 		body = r.Body
 	}
-	if host == "" {
-		host = r.Host
-	}
 	o.measure(r, body)
-	if err := o.collect(body); err != nil { // first: this may wait, and needs no block for it
-		return err
-	}
+	return o.collect(body)
+}
+
+// compose writes the head, for one sending.
+func (o *outgoing) compose() error {
 	o.blk = takeBlock()
-	b, err := o.requestLine(o.blk[:0], r, host)
+	b, err := o.appendHead(o.blk[:0])
 	if err != nil {
-		return refused(err)
+		o.free()
+		return &failure.Error{Source: failure.Gateway, Kind: failure.ProxyInternalError, Err: err} // which made the request
 	}
-	b = o.appendConnection(b, r.Header)
-	if b, err = appendLines(b, call.Lines); err != nil {
-		return refused(err)
-	}
-	if b, err = appendFields(b, r.Header); err != nil {
-		return refused(err)
-	}
-	b = o.appendFraming(b, r)
-	o.head = append(b, '\r', '\n')
+	o.head = b
 	return nil
 }
 
-// refused is for requests that cannot be written: the gateway made them, so it is the gateway's fault.
-func refused(err error) error {
-	return &failure.Error{Source: failure.Gateway, Kind: failure.ProxyInternalError, RetrySafe: false, Err: err}
+func (o *outgoing) appendHead(b []byte) ([]byte, error) {
+	r, host := o.request, o.call.Host
+	if host == "" {
+		host = r.Host
+	}
+	b, err := o.requestLine(b, r, host)
+	if err != nil {
+		return nil, err
+	}
+	b = o.appendConnection(b, r.Header)
+	if b, err = appendLines(b, o.call.Lines); err != nil {
+		return nil, err
+	}
+	if b, err = appendFields(b, r.Header); err != nil {
+		return nil, err
+	}
+	b = o.appendFraming(b, r)
+	return append(b, '\r', '\n'), nil
 }
 
+// lend hands the block of the head over: head is good until it is given back.
+func (o *outgoing) lend() *block {
+	blk := o.blk
+	o.blk = nil
+	return blk
+}
+
+// free lets go of the head.
 func (o *outgoing) free() {
 	if o.blk != nil {
 		giveBlock(o.blk)
 	}
-	o.blk = nil
+	o.blk, o.head = nil, nil
 }
 
 var (

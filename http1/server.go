@@ -46,9 +46,9 @@ func (s *Server) ServeConn(ctx context.Context, c net.Conn) {
 	}
 }
 
-// Adopt is ServeConn that returns at once. A connection whose client is silent then costs no goroutine; over, which may
-// be nil, is called once, when it has ended. To end a connection from outside, cancel ctx: c.Close would wait for the
-// Handler.
+// Adopt is ServeConn that may return when nothing has come from the client for a while: such a connection costs no
+// goroutine, and is served on another when it wakes. over, which may be nil, is called once, when it has ended. To end a
+// connection from outside, cancel ctx: c.Close would wait for the Handler.
 func (s *Server) Adopt(ctx context.Context, c net.Conn, over func()) {
 	a := s.admit(ctx, c)
 	if a == nil {
@@ -58,10 +58,7 @@ func (s *Server) Adopt(ctx context.Context, c net.Conn, over func()) {
 		return
 	}
 	a.mayPark, a.onEnd = a.watched, over
-	if a.mayPark && a.in.sock.raw != nil && a.park() { // a TLS connection may hold a request already
-		return
-	}
-	go a.run()
+	a.run()
 }
 
 func (s *Server) limits() *Limits {

@@ -164,7 +164,7 @@ func TestServerContextBreaksOff(t *testing.T) {
 	a, busy := tcpPair(t)
 	over := make(chan bool, 2)
 	for _, c := range []net.Conn{silent, busy} {
-		s.Adopt(ctx, c, func() { over <- true })
+		go s.Adopt(ctx, c, func() { over <- true })
 	}
 	say(t, a, get)
 	<-begun
@@ -206,7 +206,7 @@ func TestDrain(t *testing.T) {
 	start := func() (net.Conn, *bufio.Reader, chan bool) {
 		a, b := tcpPair(t)
 		over := make(chan bool)
-		s.Adopt(context.Background(), b, func() { close(over) })
+		go s.Adopt(context.Background(), b, func() { close(over) })
 		return a, bufio.NewReader(a), over
 	}
 	_, silentBr, silentOver := start()
@@ -815,7 +815,7 @@ func TestTLSRefusalIsReadable(t *testing.T) {
 	near, far := tcpPair(t)
 	s := &Server{Handler: handlerFunc(echo)}
 	over := make(chan bool)
-	s.Adopt(context.Background(), tls.Server(far, &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}}), func() { close(over) })
+	go s.Adopt(context.Background(), tls.Server(far, &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}}), func() { close(over) })
 	c := tls.Client(near, &tls.Config{InsecureSkipVerify: true})
 	say(t, c, "GET / HTTP/3.0\r\n\r\n")
 	go io.WriteString(c, strings.Repeat("x", 100_000)) // still sending

@@ -36,7 +36,7 @@ type socket struct {
 	deadline moment          // what a callback is to arm before it waits
 	wait     time.Duration
 
-	blk    *block // operands of the callbacks: a read fills blk or p, a write empties out and tail
+	blk    *block // operands of the callbacks: a read fills blk or p, a write empties out, which may lie in blk, and tail
 	p      []byte
 	n      int
 	errno  syscall.Errno
@@ -217,8 +217,7 @@ func (s *socket) tryRead(fd uintptr) bool {
 		s.blk = takeBlock()
 		s.n, s.errno = recv(fd, s.blk[:])
 		if s.errno != 0 {
-			giveBlock(s.blk)
-			s.blk = nil
+			s.giveBack()
 		}
 	}
 	if s.errno != syscall.EAGAIN {
@@ -277,15 +276,19 @@ func (s *socket) fillHead(by moment) (*block, int, error) {
 // errStale is a kept connection that was closed, or spoke unasked, while nobody used it. Nothing was sent.
 var errStale = errors.New("http1: the kept connection is not as it was left")
 
-// exchange sends out and tail, and waits until by for the first bytes that come back. check makes it look first whether
-// the connection is as it was left. s.sent tells how many bytes went out.
-func (s *socket) exchange(out, tail []byte, check bool, by moment, stall time.Duration) (*block, int, error) {
-	s.sent = 0
+// exchange sends out, which lies in lent, and tail, and waits until by for the first bytes that come back. It takes lent
+// over, and gives it back before that wait. check makes it look first whether the connection is as it was left. s.sent
+// tells how many bytes went out.
+func (s *socket) exchange(lent *block, out, tail []byte, check bool, by moment, stall time.Duration) (*block, int, error) {
+	s.sent, s.blk = 0, lent
 	if s.raw == nil {
 		if check && !s.quiet() {
+			s.giveBack()
 			return nil, 0, errStale
 		}
-		if err := s.write(out, tail, stall); err != nil {
+		err := s.write(out, tail, stall)
+		s.giveBack()
+		if err != nil {
 			return nil, 0, err
 		}
 		return s.fillBy(by)
@@ -302,17 +305,29 @@ func (s *socket) exchange(out, tail []byte, check bool, by moment, stall time.Du
 
 // finishExchange goes on when not everything could be sent at once.
 func (s *socket) finishExchange(out, tail []byte, by moment, stall time.Duration) (*block, int, error) {
-	if s.check {
-		return nil, 0, errStale
+	var err error
+	switch {
+	case s.check:
+		err = errStale
+	case s.werrno != syscall.EAGAIN:
+		err = s.werrno
+	default:
+		s.stall = stall
+		err = s.flush(out, tail)
 	}
-	if s.werrno != syscall.EAGAIN {
-		return nil, 0, s.werrno
-	}
-	s.stall = stall
-	if err := s.flush(out, tail); err != nil {
+	s.giveBack()
+	if err != nil {
 		return nil, 0, err
 	}
 	return s.fillBy(by)
+}
+
+// giveBack gives the block back that is in use, if one is.
+func (s *socket) giveBack() {
+	if s.blk != nil {
+		giveBlock(s.blk)
+		s.blk = nil
+	}
 }
 
 // tryExchange is the callback of exchange: the first call sends, later ones receive.
@@ -327,6 +342,7 @@ func (s *socket) tryExchange(fd uintptr) bool {
 	if !s.push(fd) {
 		return true
 	}
+	s.giveBack()
 	s.armWait()
 	return false
 }

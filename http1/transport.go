@@ -110,20 +110,23 @@ func (t *Transport) limits() *Limits {
 // After a 101 the Body is an io.ReadWriteCloser.
 func (t *Transport) RoundTrip(ctx context.Context, r *http.Request, call *Call) (*http.Response, error) {
 	var o outgoing
-	defer o.free()
-	if err := o.compose(r, call); err != nil {
+	if err := o.take(r, call); err != nil {
 		return nil, err
 	}
 	s := scopeOf(ctx)
 	take := t.take
 	for {
+		if err := o.compose(); err != nil {
+			return nil, err
+		}
 		d, err := take(ctx, call.AnswerBy)
 		if err != nil {
+			o.free()
 			return nil, err
 		}
 		used := d.used
 		call.Reused = used
-		a, err := d.roundTrip(ctx, s, r, &o, call)
+		a, err := d.roundTrip(ctx, s, &o)
 		if err == nil {
 			return &a.http, nil
 		}

@@ -82,7 +82,7 @@ func (c *connection) serve() {
 	c.peerText = c.peer.Addr().Unmap().String()
 	switch {
 	case speaks == protoHTTP1 && c.engine.http1:
-		c.listener.http1.adopt(c, conn, c.end)
+		c.listener.http1.serve(c, conn)
 		return
 	case speaks == protoHTTP2 && c.engine.http2 != nil:
 		c.engine.http2.serveConn(c, conn)
@@ -166,6 +166,9 @@ func (c *connection) await(limit time.Duration) {
 	}
 }
 
+// awaiting is await for when there is a wait: most clients have sent something by the time they are looked at.
+func (c *connection) awaiting(limit time.Duration) func() { return func() { c.await(limit) } }
+
 const (
 	protoHTTP1 = "http/1.1"
 	protoHTTP2 = "h2"
@@ -210,9 +213,8 @@ func (c *connection) readPeer() error {
 // handshake makes the connection a TLS one. It begins when the client does, so that one that says nothing costs no
 // buffer and counts as no failure.
 func (c *connection) handshake() (net.Conn, string, error) {
-	c.await(c.limits().HeaderTimeout)
 	var first [1]byte
-	if _, err := peek(c.raw, first[:], anything); err != nil {
+	if _, err := peek(c.raw, first[:], anything, c.awaiting(c.limits().HeaderTimeout)); err != nil {
 		return nil, "", err
 	}
 	conn := tls.Server(c.raw, c.spec().TLS)
@@ -243,16 +245,14 @@ func (c *connection) shake(conn *tls.Conn) error {
 // everything else.
 func (c *connection) sniff() (string, error) {
 	var seen [len(http2.ClientPreface)]byte
-	c.await(c.limits().IdleTimeout)
-	n, err := peek(c.raw, seen[:], anything)
+	n, err := peek(c.raw, seen[:], anything, c.awaiting(c.limits().IdleTimeout))
 	if err != nil {
 		return "", err
 	}
 	if c.engine.http2 == nil || !prefaceBegins(seen[:n]) {
 		return protoHTTP1, nil
 	}
-	c.await(c.limits().HeaderTimeout)
-	if n, err = peek(c.raw, seen[:], prefaceDecided); err != nil {
+	if n, err = peek(c.raw, seen[:], prefaceDecided, c.awaiting(c.limits().HeaderTimeout)); err != nil {
 		return "", err
 	}
 	if !prefaceBegins(seen[:n]) {

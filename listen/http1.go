@@ -38,9 +38,9 @@ func newHTTP1Server(l *Listener) *http1Server {
 
 type connectionKey struct{}
 
-// adopt takes a connection over and returns at once; over is called when it has ended.
-func (s *http1Server) adopt(c *connection, conn net.Conn, over func()) {
-	s.engine.Adopt(connectionContext{c}, conn, over)
+// serve serves a connection until it is over or its client silent; in either case the connection ends itself.
+func (s *http1Server) serve(c *connection, conn net.Conn) {
+	s.engine.Adopt(connectionContext{c}, conn, c.end)
 }
 
 // connectionContext is what the contexts of a connection's requests come from: the listener's, and under connectionKey the

@@ -8,10 +8,10 @@ import (
 
 // peek looks at what a connection has sent without taking it, until enough says so of what is seen, or buf is full. It
 // returns io.EOF if the client closed before it sent a byte, and io.ErrUnexpectedEOF before it sent enough. The
-// connection's read deadline holds.
+// connection's read deadline holds; wait is called before the first wait there is, and may set one.
 //
 // Bytes that are not enough stay in the socket; the poller wakes for new ones only, so waiting for more does not spin.
-func peek(c net.Conn, buf []byte, enough func(seen []byte) bool) (int, error) {
+func peek(c net.Conn, buf []byte, enough func(seen []byte) bool, wait func()) (int, error) {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return 0, syscall.ENOTSUP
@@ -24,6 +24,10 @@ func peek(c net.Conn, buf []byte, enough func(seen []byte) bool) (int, error) {
 	var failed error
 	err = raw.Read(func(fd uintptr) (done bool) {
 		n, done, failed = look(int(fd), buf, enough)
+		if !done && wait != nil {
+			wait()
+			wait = nil
+		}
 		return done
 	})
 	switch {

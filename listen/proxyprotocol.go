@@ -31,7 +31,7 @@ var (
 // deadline holds. io.EOF: the client closed before it sent a byte.
 func readProxyHeader(c net.Conn, peer netip.AddrPort) (netip.AddrPort, error) {
 	var head [proxyV1Max]byte
-	n, err := peek(c, head[:], proxyHeaderSeen)
+	n, err := peek(c, head[:], proxyHeaderSeen, nil)
 	if err != nil {
 		return peer, err
 	}

@@ -72,7 +72,7 @@ func exchanges(b *testing.B, h *relay, request string) {
 	server := &http1.Server{Handler: h}
 	near, far := pair(b)
 	over := make(chan struct{})
-	server.Adopt(ctx, far, func() { close(over) })
+	go server.Adopt(ctx, far, func() { close(over) })
 	defer func() { near.Close(); <-over; server.Shutdown() }()
 	out, in := []byte(request), make([]byte, 4096)
 	b.ReportAllocs()
