@@ -5,6 +5,7 @@ package connect_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -169,9 +170,13 @@ func buildTool(t *testing.T, path string) string {
 
 func moduleDir(t *testing.T, path string) string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", path).Output()
+	out, err := exec.Command("go", "mod", "download", "-json", path).Output() // go list knows no Dir before that
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSpace(string(out))
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil || module.Dir == "" {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return module.Dir
 }

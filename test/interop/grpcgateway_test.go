@@ -157,11 +157,15 @@ services: [{name: example, protocol: grpc, endpoints: [{url: "http://%s"}]}]
 
 func exampleModule(t *testing.T) string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/grpc-ecosystem/grpc-gateway/v2").Output()
+	out, err := exec.Command("go", "mod", "download", "-json", "github.com/grpc-ecosystem/grpc-gateway/v2").Output() // go list knows no Dir before that
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSpace(string(out))
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil || module.Dir == "" {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return module.Dir
 }
 
 func exampleProtos(t *testing.T) string {
