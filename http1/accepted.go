@@ -425,9 +425,6 @@ func (a *accepted) park() bool {
 	if len(a.in.data) > 0 {
 		return false
 	}
-	if a.idleSince == 0 {
-		a.limits, a.idleSince = a.server.limits(), now()
-	}
 	a.idleUntil.Store(int64(a.idleEnds()))
 	a.parked.Store(true)
 	if a.server.draining.Load() && a.claim() {

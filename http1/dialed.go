@@ -57,7 +57,7 @@ func (d *dialed) roundTrip(ctx context.Context, s *scope, o *outgoing) (*answer,
 		a.tunnel()
 		return a, nil
 	}
-	if bad := a.begin(o.method, d.pool); bad != nil {
+	if bad := a.begin(o.request.Method, d.pool); bad != nil {
 		return nil, d.failed(ctx, sender, bad)
 	}
 	if s != nil {
@@ -92,7 +92,7 @@ func (d *dialed) failed(ctx context.Context, s *sender, err error) error {
 // converse parses heads until the final one.
 func (d *dialed) converse(a *answer, o *outgoing) error {
 	for interim := 0; ; interim++ {
-		if err := d.head(a, o.method, o.call); err != nil {
+		if err := d.head(a, o.request.Method, o.call); err != nil {
 			return incomplete(err, interim)
 		}
 		code := a.http.StatusCode

@@ -19,7 +19,6 @@ const CollectBytes = blockSize
 type outgoing struct {
 	request *http.Request
 	call    *Call
-	method  string
 	blk     *block // while head is needed, and no longer: nobody waits for an answer with it in hand
 	head    []byte
 	tail    []byte // the body in memory
@@ -33,7 +32,7 @@ type outgoing struct {
 
 // take takes the body of r in hand, which may wait for it.
 func (o *outgoing) take(r *http.Request, call *Call) error {
-	o.request, o.call, o.method = r, call, r.Method
+	o.request, o.call = r, call
 	body := call.Body
 	if body == nil {
 		body = r.Body
@@ -252,7 +251,7 @@ func (o *outgoing) repeatable() bool {
 	if o.stream != nil {
 		return false
 	}
-	switch o.method {
+	switch o.request.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 		return true
 	}

@@ -207,6 +207,7 @@ func (c *connection) readPeer() error {
 		return err
 	}
 	c.peer = peer
+	c.await(0) // what follows has bounds of its own, and may not wait at all
 	return nil
 }
 

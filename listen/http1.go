@@ -38,7 +38,8 @@ func newHTTP1Server(l *Listener) *http1Server {
 
 type connectionKey struct{}
 
-// serve serves a connection until it is over or its client silent; in either case the connection ends itself.
+// serve serves a connection until it is over, or parked because its client is silent. The connection's end is called when it
+// is over, whoever serves it then.
 func (s *http1Server) serve(c *connection, conn net.Conn) {
 	s.engine.Adopt(connectionContext{c}, conn, c.end)
 }
