@@ -38,9 +38,7 @@ func TestDrainFinishesWhatIsOpen(t *testing.T) {
 		done := make(chan result)
 		go func() { res, err := c.Get(url + "/slow"); done <- result{res, err} }()
 		eventually(t, "a request is open", func() bool { return u.proxy.busy.Load() == 1 })
-		drained := make(chan error, 1)
-		go func() { drained <- u.Drain(t.Context()) }()
-		eventually(t, "nothing is accepted", func() bool { return isClosed(u.stopping) })
+		u.Stop()
 		close(release)
 		r := <-done
 		if r.err != nil {
@@ -53,7 +51,7 @@ func TestDrainFinishesWhatIsOpen(t *testing.T) {
 		if r.res.ProtoMajor == 1 && !r.res.Close {
 			t.Error("no Connection: close")
 		}
-		if err := <-drained; err != nil {
+		if err := u.Drain(t.Context()); err != nil {
 			t.Error(err)
 		}
 		if res, err := c.Get(url); err == nil {
@@ -61,15 +59,6 @@ func TestDrainFinishesWhatIsOpen(t *testing.T) {
 			t.Error("a request after the drain")
 		}
 	})
-}
-
-func isClosed(c chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
 }
 
 func TestDrainClosesWhatIsIdle(t *testing.T) {
@@ -127,9 +116,7 @@ func TestDrainServesLateFirstRequests(t *testing.T) {
 	u := start(t, tell)
 	a, b := u.dial(t), u.dial(t)
 	eventually(t, "both are open", func() bool { return u.open() == 2 })
-	drained := make(chan error, 1)
-	go func() { drained <- u.Drain(t.Context()) }()
-	eventually(t, "nothing is accepted", func() bool { return isClosed(u.stopping) })
+	u.Stop()
 	io.WriteString(a, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	if res, err := http.ReadResponse(bufio.NewReader(a), nil); err == nil { // if it was in time
 		res.Body.Close()
@@ -141,7 +128,7 @@ func TestDrainServesLateFirstRequests(t *testing.T) {
 	f := &frames{Framer: http2NewFramer(b), Conn: b, t: t}
 	f.WriteSettings()
 	_ = sawGoAway(f)
-	if err := <-drained; err != nil {
+	if err := u.Drain(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
