@@ -39,6 +39,8 @@ func TestDrainFinishesWhatIsOpen(t *testing.T) {
 		go func() { res, err := c.Get(url + "/slow"); done <- result{res, err} }()
 		eventually(t, "a request is open", func() bool { return u.proxy.busy.Load() == 1 })
 		u.Stop()
+		drained := make(chan error, 1)
+		go func() { drained <- u.Drain(t.Context()) }()
 		close(release)
 		r := <-done
 		if r.err != nil {
@@ -51,7 +53,7 @@ func TestDrainFinishesWhatIsOpen(t *testing.T) {
 		if r.res.ProtoMajor == 1 && !r.res.Close {
 			t.Error("no Connection: close")
 		}
-		if err := u.Drain(t.Context()); err != nil {
+		if err := <-drained; err != nil {
 			t.Error(err)
 		}
 		if res, err := c.Get(url); err == nil {
@@ -117,6 +119,8 @@ func TestDrainServesLateFirstRequests(t *testing.T) {
 	a, b := u.dial(t), u.dial(t)
 	eventually(t, "both are open", func() bool { return u.open() == 2 })
 	u.Stop()
+	drained := make(chan error, 1)
+	go func() { drained <- u.Drain(t.Context()) }()
 	io.WriteString(a, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	if res, err := http.ReadResponse(bufio.NewReader(a), nil); err == nil { // if it was in time
 		res.Body.Close()
@@ -128,7 +132,7 @@ func TestDrainServesLateFirstRequests(t *testing.T) {
 	f := &frames{Framer: http2NewFramer(b), Conn: b, t: t}
 	f.WriteSettings()
 	_ = sawGoAway(f)
-	if err := u.Drain(t.Context()); err != nil {
+	if err := <-drained; err != nil {
 		t.Error(err)
 	}
 }

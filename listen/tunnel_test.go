@@ -181,12 +181,14 @@ func TestTunnelsSurviveReloadAndEndWithTheDrain(t *testing.T) {
 	client, r, up := tunnelTo(t, u, far, nil, "")
 	next := *u.spec
 	u.reload(&next)
+	ctx, cancel := context.WithCancel(t.Context())
 	u.Stop()
+	drained := make(chan error, 1)
+	go func() { drained <- u.Drain(ctx) }()
 	io.WriteString(client, "ping")
 	expect(t, up, "ping")
-	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := u.Drain(ctx); !errors.Is(err, context.Canceled) {
+	if err := <-drained; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	if b, err := io.ReadAll(r); err != nil && !isReset(err) || len(b) > 0 {
