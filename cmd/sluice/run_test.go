@@ -187,12 +187,21 @@ func TestRunDrains(t *testing.T) {
 	<-arrived
 	p.signal(t, syscall.SIGTERM)
 	p.until(t, "readyz turns 503", func() bool { status, _ := answer(admin + "/readyz"); return status == 503 })
-	p.until(t, "nothing is accepted any more", func() bool { status, _ := answer(public); return status == 0 })
+	p.until(t, "nothing is accepted any more", func() bool { return refused(public) })
 	close(open)
 	if got := <-answered; got != "let through" {
 		t.Errorf("the request in flight got %q", got)
 	}
 	p.wantExit(t, "exit status 0")
+}
+
+// refused connects and asks nothing: a request that still came in would wait for the service, as the one in flight does.
+func refused(url string) bool {
+	c, err := net.Dial("tcp", strings.Trim(strings.TrimPrefix(url, "http://"), "/"))
+	if err == nil {
+		c.Close()
+	}
+	return err != nil
 }
 
 func TestRunDelaysTheDrainAndEndsAtTheSecondSignal(t *testing.T) {
