@@ -29,7 +29,7 @@ type accepted struct {
 	server *Server
 	id     uint64
 	in     inbound
-	scope  scope
+	scope  Scope
 	remote string
 	tls    *tls.ConnectionState
 	limits *Limits // as they were when the last request ended
@@ -369,7 +369,7 @@ func (a *accepted) end() bool {
 	a.in.release()
 	a.in.sock.close()
 	a.server.remove(a)
-	a.scope.cancel()
+	a.scope.Cancel()
 	if a.onEnd != nil {
 		a.onEnd()
 	}
@@ -398,13 +398,13 @@ func (a *accepted) linger() {
 
 // gone notes that the client closed its side: what it asked for is cancelled, and a wait is looked into.
 func (a *accepted) gone() {
-	a.scope.cancel()
+	a.scope.Cancel()
 	a.in.sock.conn.SetReadDeadline(longAgo)
 }
 
 // breakOff ends the connection from outside.
 func (a *accepted) breakOff() {
-	a.scope.cancel()
+	a.scope.Cancel()
 	a.in.sock.sever()
 	if a.claim() {
 		a.end()

@@ -23,13 +23,13 @@ type answer struct {
 	reusable bool
 	passes   bool // some of its fields are in passed
 	passed   passed
-	next     *answer // in scope.kept
+	next     *answer // in Scope.kept
 }
 
 var answers = sync.Pool{New: func() any { return new(answer) }}
 
 // keep registers a to be taken back when the request of the scope is done.
-func (s *scope) keep(a *answer) {
+func (s *Scope) keep(a *answer) {
 	for {
 		a.next = s.kept.Load()
 		if s.kept.CompareAndSwap(a.next, a) {
@@ -39,7 +39,7 @@ func (s *scope) keep(a *answer) {
 }
 
 // takeBack ends what a handler left open, and makes the memory of the request's answers free for others.
-func (s *scope) takeBack() {
+func (s *Scope) takeBack() {
 	if s.kept.Load() == nil {
 		return
 	}

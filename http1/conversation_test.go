@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 10 * time.Second // how long a test waits for what must come; never a pass
+const patience = 30 * time.Second // how long a test waits for what must come; never a pass
 
 // handlerFunc is a Handler whose failures are rendered plainly.
 type handlerFunc func(ctx context.Context, r *http.Request, w *Writer)

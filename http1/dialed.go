@@ -31,7 +31,7 @@ func (d *dialed) close() {
 var errSilent = errors.New("http1: the connection ended before an answer began")
 
 // roundTrip sends o and returns the answer once its head has come.
-func (d *dialed) roundTrip(ctx context.Context, s *scope, o *outgoing) (*answer, error) {
+func (d *dialed) roundTrip(ctx context.Context, s *Scope, o *outgoing) (*answer, error) {
 	if !d.guard.set(ctx, s, &d.in.sock) {
 		o.free()
 		d.guard.lift(&d.in.sock)

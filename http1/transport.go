@@ -106,7 +106,8 @@ func (t *Transport) limits() *Limits {
 // welcome (RFC 9110 section 10.1.4); Expect is dropped, since the client's was answered by us.
 //
 // The response's Body must be closed or read to its end. Its memory, like the request's, is valid until the handler of
-// the client's request returns, if ctx is that request's context or derived from it without a cancellation of its own.
+// the client's request returns, if ctx is that request's context or derived from it without a cancellation of its own, and
+// until Scope.End, if it is a Scope.
 // After a 101 the Body is an io.ReadWriteCloser.
 func (t *Transport) RoundTrip(ctx context.Context, r *http.Request, call *Call) (*http.Response, error) {
 	var o outgoing

@@ -31,12 +31,18 @@ type Aggregate struct {
 	body  bool      // a call refers to the request's body
 	runs  sync.Pool // of *run
 
+	lines bool            // fields may go to the services beside the header
+	own   map[string]bool // but for these, which calls say themselves
+
 	varies   []string // the client's fields that texts refer to
 	personal bool     // texts refer to who the client is
 }
 
 // Forwards says that x.Out is needed: what goes to the calls is taken from it.
 func (*Aggregate) Forwards() bool { return true }
+
+// SendsLines implements backend.LineSender.
+func (a *Aggregate) SendsLines() bool { return a.lines }
 
 // Answer implements backend.Backend.
 func (a *Aggregate) Answer(ctx context.Context, x *exchange.Exchange) error {

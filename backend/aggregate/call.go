@@ -28,6 +28,7 @@ type unit struct {
 	request  http.Request
 	url      url.URL
 	header   http.Header
+	lines    []byte
 	body     bytes.Reader
 	call     upstream.Call
 	buffer   []byte // the answer
@@ -35,12 +36,18 @@ type unit struct {
 	attempts []telemetry.Attempt
 }
 
-// keptBuffer is the largest buffer that is kept for another request.
-const keptBuffer = 64 << 10
+// What is kept for another request: a buffer and field lines no larger than these.
+const (
+	keptBuffer = 64 << 10
+	keptLines  = 4 << 10
+)
 
 func (u *unit) release() {
 	if cap(u.buffer) > keptBuffer {
 		u.buffer = nil
+	}
+	if cap(u.lines) > keptLines {
+		u.lines = nil
 	}
 	clear(u.header)
 	clear(u.attempts)
@@ -51,8 +58,8 @@ func (u *unit) release() {
 }
 
 // call makes one request and reads its answer, which lies in the unit. item and index are those of a ForEach.
-func (r *run) call(q *plan, u *unit, deadline time.Time, item document.Value, index int, c *caching) (document.Value, *failure.Error) {
-	if r.ctx.Err() != nil {
+func (r *run) call(q *plan, u *unit, deadline time.Time, item document.Value, index int, caching *caching) (document.Value, *failure.Error) {
+	if r.scope.Err() != nil {
 		return nil, errCut
 	}
 	u.from = source{r, item, index}
@@ -63,16 +70,21 @@ func (r *run) call(q *plan, u *unit, deadline time.Time, item document.Value, in
 	if !deadline.IsZero() {
 		timeout = max(time.Until(deadline), 1)
 	}
-	u.call = upstream.Call{Request: &u.request, HashKey: r.x.HashKey, Policy: q.Policy, Timeout: timeout, Attempts: u.attempts[:0]}
-	ctx, cancel := context.WithCancelCause(r.ctx)
-	defer cancel(nil)
-	res, err := q.Service.Do(ctx, &u.call)
-	u.attempts = u.call.Attempts
-	if err != nil {
+	c := &u.call
+	c.Request, c.Lines, c.Reads, c.Attempts = &u.request, u.lines, q.reads, u.attempts[:0]
+	c.HashKey, c.Policy, c.Timeout = r.x.HashKey, q.Policy, timeout
+	scope := upstream.NewScope(r.scope)
+	defer scope.End()
+	res, err := q.Service.Do(scope, c)
+	u.attempts = c.Attempts
+	switch {
+	case err != nil && r.scope.Err() != nil:
+		return nil, errCut
+	case err != nil:
 		return nil, failure.From(err)
 	}
-	u.late.at, u.late.cancel = deadline, cancel
-	return r.read(q, u, res, c)
+	u.late.at, u.late.cancel = deadline, scope.Cancel
+	return r.read(q, u, res, caching)
 }
 
 // compose makes the request.
@@ -81,7 +93,7 @@ func (q *plan) compose(u *unit) *failure.Error {
 	if u.header == nil {
 		u.header = make(http.Header, 16)
 	}
-	q.setFields(u.header, u.from.r)
+	q.setFields(u)
 	for _, h := range q.headers {
 		value, err := h.text.String(&u.from)
 		if err != nil {
@@ -278,7 +290,7 @@ var errLate = &failure.Error{Source: failure.Upstream, Kind: failure.HTTPRespons
 // alarm gives a call up at its deadline. It does so by the call's context: to close a body is for its reader alone.
 type alarm struct {
 	at     time.Time // zero: never
-	cancel context.CancelCauseFunc
+	cancel func()
 	timer  *time.Timer
 	rang   *atomic.Bool // of this timer: one that was too late to stop rings into the void
 }
@@ -291,7 +303,7 @@ func (a *alarm) set() {
 	a.rang = rang
 	a.timer = time.AfterFunc(time.Until(a.at), func() {
 		rang.Store(true)
-		cancel(errLate)
+		cancel()
 	})
 }
 

@@ -3,6 +3,7 @@ package aggregate
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +17,7 @@ func (r *run) fail(q *plan, s *state, err *failure.Error) {
 	s.failure = err
 	if q.Required {
 		if r.whole.CompareAndSwap(nil, &verdict{whole(q, err), q.Service.Name()}) {
-			r.cancel(errCut)
+			r.scope.Cancel()
 		}
 		return
 	}
@@ -55,7 +56,7 @@ func answered(res *http.Response) *failure.Error {
 	if code := res.StatusCode; 400 <= code && code < 500 && code != http.StatusProxyAuthRequired {
 		f.Kind, f.Status = failure.HTTPRequestError, code
 		if challenge := res.Header["Www-Authenticate"]; challenge != nil && code == http.StatusUnauthorized {
-			f.Header = http.Header{"Www-Authenticate": challenge}
+			f.Header = http.Header{"Www-Authenticate": slices.Clone(challenge)} // which outlives the answer
 		}
 	}
 	return f

@@ -3,12 +3,14 @@ package aggregate
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/sluice-gateway/sluice/exchange"
 	"github.com/sluice-gateway/sluice/template"
 )
 
@@ -117,15 +119,34 @@ type field struct {
 
 // collect finds the fields that go to every call, once for all of them.
 func (r *run) collect() {
-	for name, values := range r.x.Out.Header {
-		if len(values) > 0 && (traced[name] || !shared(values, r.x.In.Header[name])) && never(name) == "" {
+	x := r.x
+	r.lines = append(r.lines[:0], x.Forwarding...)
+	for name, values := range x.Out.Header {
+		if len(values) > 0 && (traced[name] || !shared(values, x.In.Header[name])) && never(name) == "" && !r.write(name, values) {
 			r.fields = append(r.fields, field{name, values})
 		}
 	}
 }
 
-// setFields fills a call's header.
-func (q *plan) setFields(h http.Header, r *run) {
+// isBroken reports whether a value could not stand in a head.
+func isBroken(value string) bool { return !httpguts.ValidHeaderFieldValue(value) }
+
+// write writes a field as lines; false: it may not be. One that could not stand in a head goes into the header, where the
+// transport refuses it.
+func (r *run) write(name string, values []string) bool {
+	if !r.a.lines || r.a.own[name] || !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, isBroken) {
+		return false
+	}
+	for _, v := range values {
+		r.lines = exchange.AppendLine(r.lines, name, v)
+	}
+	return true
+}
+
+// setFields fills a call's header, and its lines.
+func (q *plan) setFields(u *unit) {
+	r, h := u.from.r, u.header
+	u.lines = append(append(u.lines[:0], r.lines...), q.lines...)
 	for _, f := range r.fields {
 		h[f.name] = f.values
 	}
@@ -134,8 +155,9 @@ func (q *plan) setFields(h http.Header, r *run) {
 			h[name] = values
 		}
 	}
-	h["Accept"] = q.accept
-	h["Accept-Encoding"] = identity
+	if q.lines == nil {
+		h["Accept"], h["Accept-Encoding"] = q.accept, identity
+	}
 	if q.body != nil {
 		h["Content-Type"] = q.contentType
 	}
@@ -144,6 +166,32 @@ func (q *plan) setFields(h http.Header, r *run) {
 // shared reports whether the values of a field are those that the client sent: the proxy and the filters never write into
 // them, they put new ones in their place.
 func shared(values, received []string) bool { return len(received) > 0 && &received[0] == &values[0] }
+
+// writeLines settles which fields need not go through a header, if the services take them so: but for those that a call may
+// say otherwise, all.
+func (p *planner) writeLines() {
+	a := p.a
+	for _, q := range a.calls {
+		if q.Service == nil || !q.Service.TakesLines() {
+			return
+		}
+	}
+	a.lines, a.own = true, make(map[string]bool)
+	for _, q := range a.calls {
+		maps.Copy(a.own, q.forward)
+		for _, h := range q.headers {
+			a.own[h.name] = true
+		}
+		q.lines = exchange.AppendLine(nil, "Accept-Encoding", identity[0])
+		if !slices.ContainsFunc(q.headers, func(h namedTemplate) bool { return h.name == "Accept" }) {
+			q.lines = exchange.AppendLine(q.lines, "Accept", q.accept[0])
+		}
+		q.reads = read
+	}
+}
+
+// read are the fields of an answer that are read here, and the one that the attempt loop judges by.
+var read = []string{"Content-Type", "Content-Encoding", "Cache-Control", "Expires", "Date", "Age", "Vary", "Www-Authenticate", "Grpc-Status"}
 
 var identity = []string{"identity"}
 

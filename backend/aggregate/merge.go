@@ -116,7 +116,7 @@ func (r *run) shape(b *[]byte) error {
 	if r.a.spec.Response == nil {
 		return nil
 	}
-	ctx, cancel := r.until(r.ctx)
+	ctx, cancel := r.until(r.scope)
 	defer cancel()
 	v, err := r.a.spec.Response.Run(ctx, *b, int(r.a.spec.Limits.TotalBytes))
 	if err == nil {

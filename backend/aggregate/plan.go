@@ -25,6 +25,8 @@ type plan struct {
 	query          []namedTemplate // of which the names are escaped
 	body           *template.Template
 	accept         []string
+	lines          []byte   // the fields that are always the same; nil: they go into the header
+	reads          []string // the fields of an answer that are wanted; nil: all
 	contentType    []string
 	forward        map[string]bool // fields of the client's that go with it
 
@@ -60,6 +62,7 @@ func New(spec Spec, bound, captures []string) (*Aggregate, []Mistake) {
 	p.at = -1
 	p.forward(make(map[string]bool), spec.Forward)
 	if len(p.mistakes) == 0 {
+		p.writeLines()
 		p.order()
 	}
 	return a, p.mistakes

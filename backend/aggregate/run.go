@@ -14,16 +14,17 @@ import (
 	"github.com/sluice-gateway/sluice/failure"
 	"github.com/sluice-gateway/sluice/telemetry"
 	"github.com/sluice-gateway/sluice/template"
+	"github.com/sluice-gateway/sluice/upstream"
 )
 
 // run is one request's way through the graph. It is pooled with the buffers of its calls; what goes out is copied.
 type run struct {
 	a        *Aggregate
 	x        *exchange.Exchange
-	ctx      context.Context // ends with the request, or as soon as a required call has failed
-	cancel   context.CancelCauseFunc
-	deadline time.Time // zero: none
-	fields   []field   // that go to every call
+	scope    *upstream.Scope // ends with the request, or as soon as a required call has failed
+	deadline time.Time       // zero: none
+	lines    []byte          // fields that go to every call
+	fields   []field         // those of them that need a header
 	body     document.Value
 	calls    []state
 
@@ -58,7 +59,7 @@ func (a *Aggregate) begin(ctx context.Context, x *exchange.Exchange) *run {
 		r = &run{a: a, calls: make([]state, len(a.calls)), over: make(chan struct{}, 1)}
 	}
 	r.x = x
-	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	r.scope = upstream.NewScope(ctx)
 	if a.spec.Timeout > 0 {
 		r.deadline = time.Now().Add(a.spec.Timeout)
 	}
@@ -72,7 +73,7 @@ func (a *Aggregate) begin(ctx context.Context, x *exchange.Exchange) *run {
 
 // end gives the run back. Nobody else holds it: every call has ended.
 func (r *run) end() {
-	r.cancel(nil)
+	r.scope.End()
 	if r.left.Load() > 0 { // it was never begun, or is being unwound by a panic
 		return
 	}
@@ -83,9 +84,12 @@ func (r *run) end() {
 		s.attempts = s.attempts[:0]
 		s.unit.release()
 	}
+	if cap(r.lines) > keptLines {
+		r.lines = nil
+	}
 	clear(r.fields)
 	r.fields = r.fields[:0]
-	r.x, r.ctx, r.cancel, r.deadline, r.body, r.panicked = nil, nil, nil, time.Time{}, nil, nil
+	r.x, r.scope, r.deadline, r.body, r.panicked = nil, nil, time.Time{}, nil, nil
 	r.bytes.Store(0)
 	r.whole.Store(nil)
 	r.caught.Store(false)
@@ -151,7 +155,7 @@ func (r *run) make(i int) {
 			if !r.caught.Swap(true) {
 				r.panicked = p
 			}
-			r.cancel(errCut)
+			r.scope.Cancel()
 		}
 	}()
 	q, s := r.a.calls[i], &r.calls[i]
@@ -193,7 +197,7 @@ func (r *run) ended(i int) (next int) {
 	return next
 }
 
-// errCut ends the calls that are still under way when there will be no answer.
+// errCut is the end of the calls that are still under way when there will be no answer.
 var errCut = &failure.Error{Source: failure.Gateway, Kind: failure.ClientGone, Err: errors.New("another call has failed, and was required")}
 
 // source finds the values of one call's references.
