@@ -18,7 +18,14 @@ type passed struct {
 	dated   bool // a Date is among the lines
 	typed   bool // so is a Content-Type
 	streams bool // and says so
+
+	// What was read last, by its place in reads: most services say the same of one answer as of the next, and it need not be
+	// copied again.
+	last [8]string
 }
+
+// maxLast is the longest value that is worth looking at again.
+const maxLast = 64
 
 // maxPassed keeps the rare monster from staying in the pool.
 const maxPassed = 4 << 10
@@ -33,9 +40,9 @@ func (p *passed) reset(reads []string) {
 // pass takes a field whose name and value are only lent.
 func (f *fields) pass(name, value string, r role) {
 	p := f.passed
-	for _, read := range p.reads {
+	for i, read := range p.reads {
 		if read == name {
-			f.add(read, strings.Clone(value))
+			f.add(read, p.clone(i, value))
 			return
 		}
 	}
@@ -53,6 +60,17 @@ func (f *fields) pass(name, value string, r role) {
 		f.framing.others = true
 	}
 	p.lines = appendField(p.lines, name, value)
+}
+
+// clone is a copy of the value of reads[i], or the one that was made of the same value before.
+func (p *passed) clone(i int, value string) string {
+	if i >= len(p.last) || len(value) > maxLast {
+		return strings.Clone(value)
+	}
+	if p.last[i] != value {
+		p.last[i] = strings.Clone(value)
+	}
+	return p.last[i]
 }
 
 // parsePassing is parse for a caller that reads only some of the fields. It is false if the answer is one of those that need

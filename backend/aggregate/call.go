@@ -83,7 +83,7 @@ func (r *run) call(q *plan, u *unit, deadline time.Time, item document.Value, in
 	case err != nil:
 		return nil, failure.From(err)
 	}
-	u.late.at, u.late.cancel = deadline, scope.Cancel
+	u.late.at, u.late.scope = deadline, scope
 	return r.read(q, u, res, caching)
 }
 
@@ -289,21 +289,21 @@ var errLate = &failure.Error{Source: failure.Upstream, Kind: failure.HTTPRespons
 
 // alarm gives a call up at its deadline. It does so by the call's context: to close a body is for its reader alone.
 type alarm struct {
-	at     time.Time // zero: never
-	cancel func()
-	timer  *time.Timer
-	rang   *atomic.Bool // of this timer: one that was too late to stop rings into the void
+	at    time.Time // zero: never
+	scope *upstream.Scope
+	timer *time.Timer
+	rang  *atomic.Bool // of this timer: one that was too late to stop rings into the void
 }
 
 func (a *alarm) set() {
 	if a.at.IsZero() {
 		return
 	}
-	cancel, rang := a.cancel, new(atomic.Bool)
+	scope, rang := a.scope, new(atomic.Bool)
 	a.rang = rang
 	a.timer = time.AfterFunc(time.Until(a.at), func() {
 		rang.Store(true)
-		cancel()
+		scope.Cancel()
 	})
 }
 
