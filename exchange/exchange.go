@@ -67,22 +67,43 @@ type Exchange struct {
 	// Inform passes a 1xx answer to the client. Never nil while a backend runs.
 	Inform func(status int, header http.Header)
 
+	// Carrier is what the proxy carries the exchange in. It is the proxy's alone.
+	Carrier any
+
 	identity  Identity
 	kept      []kept // what filters keep for their later hooks
 	directory *Directory
-	attempts  [2]telemetry.Attempt
-	captures  [8]Capture
-	limits    [2]Limit
-	first     [1]kept
+	room      *Room
 }
+
+// Room is where the slices of an exchange begin. Reset clears only what was used of it: at a thousand requests in flight, each
+// line of memory that is touched for nothing is one to fetch.
+type Room struct {
+	attempts [2]telemetry.Attempt
+	kept     [1]kept
+	limits   [2]Limit
+	captures [8]Capture
+}
+
+// UseRoom lends x the room in which its slices will begin after a Reset, in place of one of its own.
+func (x *Exchange) UseRoom(r *Room) { x.room = r }
 
 // Reset makes x ready for another request, keeping what can be reused.
 func (x *Exchange) Reset() {
+	room := x.room
+	if room == nil {
+		room = new(Room)
+	}
+	clear(x.Attempts)
+	clear(x.Captures)
+	clear(x.Limits)
+	clear(x.kept)
 	*x = Exchange{}
-	x.Attempts = x.attempts[:0]
-	x.Captures = x.captures[:0]
-	x.Limits = x.limits[:0]
-	x.kept = x.first[:0]
+	x.room = room
+	x.Attempts = room.attempts[:0]
+	x.Captures = room.captures[:0]
+	x.Limits = room.limits[:0]
+	x.kept = room.kept[:0]
 }
 
 // Consumers is the directory of the snapshot that this exchange began with.

@@ -48,7 +48,7 @@ func TestResetForgets(t *testing.T) {
 		len(x.Captures)+len(x.Limits)+len(x.Attempts)+len(x.Challenges) != 0 {
 		t.Errorf("%+v", x)
 	}
-	if got := x.captures[0]; got != (Capture{}) {
+	if got := x.room.captures[0]; got != (Capture{}) {
 		t.Errorf("a captured segment is left: %+v", got)
 	}
 }

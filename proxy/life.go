@@ -10,23 +10,22 @@ import (
 	"github.com/sluice-gateway/sluice/telemetry"
 )
 
-var exchanges = sync.Pool{New: func() any { return new(exchange.Exchange) }}
+var lives = sync.Pool{New: func() any { return new(life) }}
 
 // Acquire lends an empty exchange to an engine, which fills it, hands it to Serve and gives it back with Release.
 func Acquire() *exchange.Exchange {
-	x := exchanges.Get().(*exchange.Exchange)
-	x.Reset()
-	return x
+	l := lives.Get().(*life)
+	if l.x == nil { // it is new
+		l.x, l.inform, l.door = &l.exchange, l.passInformational, l.dispatch
+		l.x.UseRoom(&l.room)
+	}
+	l.x.Reset()
+	l.x.Carrier = l
+	return l.x
 }
 
 // Release takes an exchange back. Nothing of it may be used after.
-func Release(x *exchange.Exchange) { exchanges.Put(x) }
-
-var lives = sync.Pool{New: func() any {
-	l := new(life)
-	l.inform = l.passInformational
-	return l
-}}
+func Release(x *exchange.Exchange) { lives.Put(x.Carrier) }
 
 // begin is nil, and the request broken off, if its listener has drained and is forgotten: nobody is to answer any more.
 func (s *Server) begin(x *exchange.Exchange, w Writer) *life {
@@ -35,14 +34,11 @@ func (s *Server) begin(x *exchange.Exchange, w Writer) *life {
 		w.Abort()
 		return nil
 	}
-	l := lives.Get().(*life)
-	l.server, l.x, l.w = s, x, w
+	l := x.Carrier.(*life)
+	l.server, l.w = s, w
 	l.snapshot, l.listener = running, listener
 	l.pipeline = l.listener.Unmatched
 	x.UseConsumers(l.snapshot.Consumers)
-	if l.door == nil {
-		l.door = l.dispatch
-	}
 	x.Inform, x.Dispatch = l.inform, l.door
 	return l
 }
@@ -50,7 +46,8 @@ func (s *Server) begin(x *exchange.Exchange, w Writer) *life {
 // maxLines keeps the rare monster of a Host from staying in the pool.
 const maxLines = 1 << 10
 
-func (l *life) release() {
+// letGo leaves nothing of the request in l that is large, or would be taken for the next one's.
+func (l *life) letGo() {
 	clear(l.out.header)
 	if l.x.Forwarding != nil { // which a filter may have made longer
 		l.lines = l.x.Forwarding
@@ -58,10 +55,9 @@ func (l *life) release() {
 	if cap(l.lines) > maxLines {
 		l.lines = nil
 	}
-	l.server, l.x, l.w, l.snapshot, l.listener, l.route, l.pipeline, l.body = nil, nil, nil, nil, nil, nil, nil, nil
+	l.server, l.w, l.snapshot, l.listener, l.route, l.pipeline, l.body = nil, nil, nil, nil, nil, nil, nil
 	l.out.request.Body, l.out.request.Trailer = nil, nil // the rest is small, and written over
 	l.used, l.written = 0, false
-	lives.Put(l)
 }
 
 // passInformational forwards a 1xx answer. 100 is not forwarded: whether to send the body was settled between the

@@ -27,7 +27,7 @@ type Server struct {
 	Log       *slog.Logger // panics only: what happens to requests is in the access log
 }
 
-// Serve answers one request. The engine has set In, Peer, TLS, Listener and Start; all else is learned here. It never
+// Serve answers one request, whose exchange is one that Acquire has lent. The engine has set In, Peer, TLS, Listener and Start; all else is learned here. It never
 // panics, and when it returns nothing of x is in use any more.
 func (s *Server) Serve(ctx context.Context, x *exchange.Exchange, w Writer) {
 	l := s.begin(x, w)
@@ -54,10 +54,10 @@ func (s *Server) ServeFailure(ctx context.Context, x *exchange.Exchange, f *fail
 	l.write(ctx)
 }
 
-// A life is one request on its way through. It is pooled; inform and door are its method values, made once.
+// A life is one request on its way through, with its exchange. It is pooled; inform and door are its method values, made once.
 type life struct {
+	x        *exchange.Exchange // &exchange
 	server   *Server
-	x        *exchange.Exchange
 	w        Writer
 	snapshot *snapshot.Snapshot
 	listener *snapshot.Listener
@@ -71,6 +71,8 @@ type life struct {
 	values   [12]string // see one
 	used     int
 	written  bool // the answer's head may be on its way: it can only be broken off now
+	exchange exchange.Exchange
+	room     exchange.Room
 }
 
 // answer finds who answers and lets them. It returns the place of the filter that did, for the response filters.
@@ -205,7 +207,7 @@ func (l *life) write(ctx context.Context) {
 // end is the last thing that happens to a request, whatever happened before: a panic becomes a 500 if nothing was
 // written yet, then the exchange is counted, logged and let go.
 func (l *life) end(ctx context.Context) {
-	defer l.release()
+	defer l.letGo()
 	defer func() {
 		if p := recover(); p != nil { // a FinishFilter, or the writing of the 500 itself
 			l.server.Metrics.Panic()

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/failure"
@@ -16,22 +17,20 @@ const maxAttempts = 16
 // appendRecord appends r as one line of JSON with its newline. What is always known is always there; the rest is left
 // out when empty. Text from outside cannot end its string, its line, or the terminal it is read on.
 func appendRecord(b []byte, r *Record) []byte {
-	b = append(b, `{"time":"`...)
-	b = appendTime(b, r.Start)
-	b = append(b, '"')
-	b = appendText(b, `,"request_id":`, r.RequestID)
+	b = appendTime(append(b, `{"time":"`...), r.Start)
+	b = appendText(b, `","request_id":"`, r.RequestID)
 	b = appendClient(b, r.Client)
-	b = appendOptional(b, `,"consumer":`, r.Consumer)
-	b = appendOptional(b, `,"listener":`, r.Listener)
-	b = appendText(b, `,"method":`, r.Method)
-	b = appendText(b, `,"scheme":`, r.Scheme)
-	b = appendText(b, `,"host":`, r.Host)
-	b = appendText(b, `,"path":`, r.Path)
-	b = appendOptional(b, `,"query":`, r.Query)
-	b = appendText(b, `,"proto":`, r.Proto)
+	b = appendOptional(b, `,"consumer":"`, r.Consumer)
+	b = appendOptional(b, `,"listener":"`, r.Listener)
+	b = appendText(b, `,"method":"`, r.Method)
+	b = appendText(b, `,"scheme":"`, r.Scheme)
+	b = appendText(b, `,"host":"`, r.Host)
+	b = appendText(b, `,"path":"`, r.Path)
+	b = appendOptional(b, `,"query":"`, r.Query)
+	b = appendText(b, `,"proto":"`, r.Proto)
 	b = appendInt(b, `,"status":`, int64(r.Status))
-	b = appendOptional(b, `,"route":`, r.Route)
-	b = appendOptional(b, `,"service":`, r.Service)
+	b = appendOptional(b, `,"route":"`, r.Route)
+	b = appendOptional(b, `,"service":"`, r.Service)
 	b = appendAttempts(b, r.Attempts)
 	b = appendMillis(b, `,"duration_ms":`, r.Duration)
 	if r.FirstByte > 0 {
@@ -42,7 +41,7 @@ func appendRecord(b []byte, r *Record) []byte {
 	}
 	b = appendInt(b, `,"request_bytes":`, r.RequestBytes)
 	b = appendInt(b, `,"response_bytes":`, r.ResponseBytes)
-	b = appendOptional(b, `,"user_agent":`, r.UserAgent)
+	b = appendOptional(b, `,"user_agent":"`, r.UserAgent)
 	if r.Failure != nil {
 		b = appendFailure(b, r.Failure)
 	}
@@ -55,7 +54,7 @@ func appendAttempts(b []byte, attempts []Attempt) []byte {
 	if n == 0 {
 		return append(b, `,"attempts":0`...)
 	}
-	b = appendText(b, `,"endpoint":`, attempts[n-1].Endpoint)
+	b = appendText(b, `,"endpoint":"`, attempts[n-1].Endpoint)
 	b = appendInt(b, `,"attempts":`, int64(n))
 	if n == 1 {
 		return b
@@ -71,19 +70,19 @@ func appendAttempts(b []byte, attempts []Attempt) []byte {
 }
 
 func appendAttempt(b []byte, a *Attempt) []byte {
-	b = appendText(b, `{"endpoint":`, a.Endpoint)
+	b = appendText(b, `{"endpoint":"`, a.Endpoint)
 	if a.Status != 0 {
 		b = appendInt(b, `,"status":`, int64(a.Status))
 	}
-	b = appendOptional(b, `,"failure":`, string(a.Failure))
+	b = appendOptional(b, `,"failure":"`, string(a.Failure))
 	b = appendMillis(b, `,"duration_ms":`, a.Duration)
 	return append(b, '}')
 }
 
 func appendFailure(b []byte, f *failure.Error) []byte {
-	b = appendText(b, `,"failure":`, string(f.Kind))
-	b = appendText(b, `,"failure_source":`, f.Source.String())
-	return appendOptional(b, `,"reason":`, reason(f))
+	b = appendText(b, `,"failure":"`, string(f.Kind))
+	b = appendText(b, `,"failure_source":"`, f.Source.String())
+	return appendOptional(b, `,"reason":"`, reason(f))
 }
 
 // reason is what the operator is told beyond the kind. An error of net/url is shown without its URL, whose query may
@@ -103,9 +102,30 @@ func reason(f *failure.Error) string {
 	}
 }
 
-// appendTime appends t as RFC 3339 in UTC with milliseconds. It is AppendFormat without reading a layout each time.
+// appendTime appends t as RFC 3339 in UTC with milliseconds. All but these is worked out once a second.
 func appendTime(b []byte, t time.Time) []byte {
-	t = t.UTC()
+	seconds := t.Unix()
+	s := thisSecond.Load()
+	if s == nil || s.unix != seconds {
+		s = &second{unix: seconds}
+		appendSeconds(s.text[:0], t.UTC())
+		thisSecond.Store(s)
+	}
+	b = append(b, s.text[:]...)
+	ms := t.Nanosecond() / int(time.Millisecond)
+	return append(b, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
+}
+
+// second is one in words.
+type second struct {
+	unix int64
+	text [len("2006-01-02T15:04:05")]byte
+}
+
+// thisSecond is the one that a request began in last. The time before 1970 is none that a clock shows.
+var thisSecond atomic.Pointer[second]
+
+func appendSeconds(b []byte, t time.Time) []byte {
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
 	b = appendDigits(b, min(max(year, 0), 9999), 4) // RFC 3339 has no others
@@ -113,9 +133,7 @@ func appendTime(b []byte, t time.Time) []byte {
 	b = appendDigits(append(b, '-'), day, 2)
 	b = appendDigits(append(b, 'T'), hour, 2)
 	b = appendDigits(append(b, ':'), minute, 2)
-	b = appendDigits(append(b, ':'), second, 2)
-	b = appendDigits(append(b, '.'), t.Nanosecond()/int(time.Millisecond), 3)
-	return append(b, 'Z')
+	return appendDigits(append(b, ':'), second, 2)
 }
 
 // appendDigits appends n, which is not negative, in exactly width digits.
@@ -132,17 +150,22 @@ func appendDigits(b []byte, n, width int) []byte {
 func appendMillis(b []byte, key string, d time.Duration) []byte {
 	micros := max(d, 0) / time.Microsecond
 	b = appendInt(b, key, int64(micros/1000))
-	return appendDigits(append(b, '.'), int(micros%1000), 3)
+	rest := int(micros % 1000)
+	return append(b, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
 }
 
 func appendInt(b []byte, key string, n int64) []byte {
-	return strconv.AppendInt(append(b, key...), n, 10)
+	b = append(b, key...)
+	if 0 <= n && n < 10 { // most counts of bytes and attempts, and milliseconds
+		return append(b, byte('0'+n))
+	}
+	return strconv.AppendInt(b, n, 10)
 }
 
 // appendClient appends the address. A zone is free text, and may have come in a forwarding field.
 func appendClient(b []byte, client netip.Addr) []byte {
 	if client.Zone() != "" {
-		return appendText(b, `,"client":`, client.String())
+		return appendText(b, `,"client":"`, client.String())
 	}
 	b = append(b, `,"client":"`...)
 	if client.IsValid() {

@@ -13,10 +13,9 @@ func appendOptional(b []byte, key, s string) []byte {
 	return appendText(b, key, s)
 }
 
-// appendText appends key, which is JSON already, and s as a JSON string.
+// appendText appends key, which is JSON already up to the quote that opens its value, and s as the rest of a JSON string.
 func appendText(b []byte, key, s string) []byte {
 	b = append(b, key...)
-	b = append(b, '"')
 	cut := len(s) > maxField
 	if cut {
 		s = s[:maxField]
