@@ -29,7 +29,7 @@ func (k *compiler) overload(s *snapshot.Snapshot) {
 		settings := overload.Settings{SchedulingDelay: c.SchedulingDelay, ActiveConnections: c.ActiveConnections}
 		s.Overload = overload.New(settings, func() (active int64) {
 			for _, l := range series {
-				active += l.Active.Load()
+				active += l.Connections().Active
 			}
 			return active
 		})

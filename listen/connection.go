@@ -37,8 +37,9 @@ type connection struct {
 	raw      net.Conn
 	peer     netip.AddrPort // the other end, or what PROXY protocol said it is
 
-	writer     http1Writer // of the HTTP/1.1 request that is being served
-	peerText   string      // its address in words
+	active     *telemetry.Gauge // where it counts that it serves a request
+	writer     http1Writer      // of the HTTP/1.1 request that is being served
+	peerText   string           // its address in words
 	encrypted  bool
 	serverName string // SNI, in lower case; empty: none was sent
 	covered    atomic.Pointer[coverage]
@@ -51,6 +52,7 @@ type connection struct {
 
 func newConnection(l *Listener, e *engine, raw net.Conn) *connection {
 	c := &connection{listener: l, engine: e, raw: raw, peer: peerOf(raw)}
+	c.active = c.series().Active(l.accepted.Add(1))
 	c.users.Store(1)
 	return c
 }
@@ -72,7 +74,6 @@ func (c *connection) series() *telemetry.ListenerSeries { return c.engine.spec.S
 // serve is the life of a connection, on its own goroutine until an engine adopts it.
 func (c *connection) serve() {
 	c.series().Open.Add(1)
-	c.series().Idle.Add(1)
 	conn, speaks, err := c.open()
 	if err != nil {
 		c.end()
@@ -123,12 +124,11 @@ func (c *connection) change(next state) bool {
 	}
 }
 
+// count counts what is neither idle nor new: those are the rest.
 func (c *connection) count(s state, n int64) {
 	switch s {
-	case fresh, idle:
-		c.series().Idle.Add(n)
 	case active:
-		c.series().Active.Add(n)
+		c.active.Add(n)
 	case upgraded:
 		c.series().Upgraded.Add(n)
 	}

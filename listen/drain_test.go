@@ -85,7 +85,7 @@ func TestDrainClosesWhatIsIdle(t *testing.T) {
 	u.reload(&next)
 	clients = append(clients, u.dial(t)) // before its handshake
 	eventually(t, "all are open", func() bool { return u.open() == 4 })
-	eventually(t, "all are idle", func() bool { return u.spec.Series.Idle.Load() == 4 })
+	eventually(t, "all are idle", func() bool { return u.spec.Series.Connections().Idle == 4 })
 	if err := u.Drain(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -190,7 +190,7 @@ func (f brokenBody) Close() error             { return nil }
 // parked waits until n connections of HTTP/1.1 are with the engine and idle.
 func parked(t *testing.T, u *up, n int64) {
 	t.Helper()
-	eventually(t, "all are idle", func() bool { s := u.spec.Series; return s.Idle.Load() == n && s.Active.Load() == 0 })
+	eventually(t, "all are idle", func() bool { s := u.spec.Series.Connections(); return s.Idle == n && s.Active == 0 })
 }
 
 // Connections that wait leave nothing: closed by their client, by a drain, by the idle limit.

@@ -138,7 +138,7 @@ func (u *up) end(t *testing.T) {
 	eventually(t, "no connection is left", func() bool { return u.open() == 0 })
 	s := u.spec.Series
 	eventually(t, "gauges are back at zero", func() bool {
-		return s.Open.Load() == 0 && s.Idle.Load() == 0 && s.Active.Load() == 0 && s.Upgraded.Load() == 0
+		return s.Connections() == telemetry.Connections{}
 	})
 }
 

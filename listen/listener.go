@@ -37,6 +37,8 @@ type Listener struct {
 	ctx    context.Context // of every connection; ends when they are closed hard
 	cancel context.CancelFunc
 
+	accepted atomic.Uint64 // connections so far
+
 	mu          sync.Mutex
 	connections map[*connection]struct{} // bounded by limits.connections, or by the process's file descriptors
 	tunnels     map[*tunnel]struct{}     // at most one a connection

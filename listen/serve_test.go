@@ -55,7 +55,7 @@ func TestServe(t *testing.T) {
 		if n := u.open(); n != 1 {
 			t.Errorf("%d connections for three requests in a row", n)
 		}
-		eventually(t, "the connection is idle", func() bool { return u.spec.Series.Idle.Load() == 1 && u.spec.Series.Active.Load() == 0 })
+		eventually(t, "the connection is idle", func() bool { n := u.spec.Series.Connections(); return n.Open == 1 && n.Idle == 1 })
 	})
 }
 

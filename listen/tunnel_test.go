@@ -87,7 +87,7 @@ func TestTunnel(t *testing.T) {
 		}
 		u := start(t, serve, changes...)
 		client, r, up := tunnelTo(t, u, far, secure, "early")
-		eventually(t, "it is counted", func() bool { return u.spec.Series.Upgraded.Load() == 1 })
+		eventually(t, "it is counted", func() bool { return u.spec.Series.Connections().Upgraded == 1 })
 		expect(t, up, "early")
 		for range 3 {
 			io.WriteString(client, "ping")
@@ -171,7 +171,7 @@ func TestCloseRoutes(t *testing.T) {
 	eventually(t, "nothing is left of it", func() bool {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		return len(u.tunnels) == 0 && len(u.connections) == 0 && u.spec.Series.Upgraded.Load() == 0
+		return len(u.tunnels) == 0 && len(u.connections) == 0 && u.spec.Series.Connections().Upgraded == 0
 	})
 }
 

@@ -5,11 +5,40 @@ type ListenerSeries struct {
 	listener string
 
 	Open     Gauge // all connections accepted and not yet closed
-	Active   Gauge // those with a request being served
-	Idle     Gauge // those between requests, or before the first
 	Upgraded Gauge // those that are tunnels now
 
+	active   [activeLines]activeLine
 	rejected [len(rejections)]Counter
+}
+
+// Every request makes its connection active and idle again. That is counted in as many cache lines as this, so that processors
+// do not wait for each other's.
+const activeLines = 16
+
+type activeLine struct {
+	Gauge
+	_ [56]byte
+}
+
+// Active is the gauge in which the n-th connection counts that it is serving a request.
+func (s *ListenerSeries) Active(n uint64) *Gauge { return &s.active[n%activeLines].Gauge }
+
+// Connections are those of a listener by what they are doing.
+type Connections struct {
+	Open     int64 // accepted and not yet closed
+	Active   int64 // of them, with a request being served
+	Idle     int64 // between requests, or before the first
+	Upgraded int64 // tunnels
+}
+
+// Connections is what is open now. What changes while it looks may be seen or not.
+func (s *ListenerSeries) Connections() Connections {
+	c := Connections{Open: s.Open.Load(), Upgraded: s.Upgraded.Load()}
+	for i := range s.active {
+		c.Active += s.active[i].Load()
+	}
+	c.Idle = max(c.Open-c.Active-c.Upgraded, 0)
+	return c
 }
 
 // Rejection is why a connection was closed before its first request.

@@ -140,10 +140,11 @@ func (out scrape) listener(l *ListenerSeries) {
 	if l == nil {
 		return
 	}
-	out.gauge(connections, float64(l.Open.Load()), l.listener, "open")
-	out.gauge(connections, float64(l.Active.Load()), l.listener, "active")
-	out.gauge(connections, float64(l.Idle.Load()), l.listener, "idle")
-	out.gauge(connections, float64(l.Upgraded.Load()), l.listener, "upgraded")
+	n := l.Connections()
+	out.gauge(connections, float64(n.Open), l.listener, "open")
+	out.gauge(connections, float64(n.Active), l.listener, "active")
+	out.gauge(connections, float64(n.Idle), l.listener, "idle")
+	out.gauge(connections, float64(n.Upgraded), l.listener, "upgraded")
 	for i := range l.rejected {
 		out.counter(connectionsRejected, &l.rejected[i], l.listener, rejections[i])
 	}

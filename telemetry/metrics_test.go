@@ -56,8 +56,7 @@ func series(families map[string]*dto.MetricFamily) (list []string) {
 func busyLive() Live {
 	l := NewListenerSeries("public")
 	l.Open.Add(4)
-	l.Active.Add(1)
-	l.Idle.Add(2)
+	l.Active(7).Add(1)
 	l.Upgraded.Add(1)
 	l.Rejected(RejectedLimit)
 	r := NewRouteSeries("public", "orders")
