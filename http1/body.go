@@ -232,12 +232,15 @@ func (b *body) count(n int) {
 	if b.coding != byClose {
 		b.left -= int64(n)
 	}
+	whole := b.coding == byLength && b.left <= 0 && b.err == nil
+	if whole {
+		b.err = io.EOF
+	}
 	b.mu.Unlock()
 	switch {
-	case b.left > 0, b.coding == byClose:
-	case b.coding == byLength:
-		b.finish(io.EOF)
-	default:
+	case whole:
+		b.owner.bodyEnded(true)
+	case b.coding == byChunks && b.left <= 0:
 		b.place = atDataEnd
 	}
 }
@@ -437,6 +440,9 @@ func (b *body) fail(err error) error {
 
 // progress is what another goroutine may know of the body: how much was delivered, what is left, and the end.
 func (b *body) progress() (taken, left int64, err error) {
+	if b.owner == nil { // there is none, and nobody else knows of it
+		return 0, 0, io.EOF
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.taken, b.left, b.err

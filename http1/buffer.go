@@ -13,6 +13,10 @@ var blocks = sync.Pool{New: func() any { return new(block) }}
 func takeBlock() *block  { return blocks.Get().(*block) }
 func giveBlock(b *block) { blocks.Put(b) }
 
+// sendBlocks are those that an answer is written in, while another holds what came of it: with a pool of its own either is found
+// in the one place that a sync.Pool reaches without a queue.
+var sendBlocks = sync.Pool{New: func() any { return new(block) }}
+
 // cupSize is the size of the buffer for a wait that cannot do without one, because it is a read of somebody else's.
 const cupSize = 4 << 10
 

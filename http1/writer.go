@@ -92,9 +92,7 @@ func (w *Writer) Write(res *http.Response) error {
 	if w.begun {
 		return errWrittenTwice
 	}
-	w.turn.saying.Lock()
-	w.begun, w.status = true, res.StatusCode
-	w.turn.saying.Unlock()
+	w.begin(res.StatusCode)
 	var err error
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		err = w.upgrade(res)
@@ -108,6 +106,15 @@ func (w *Writer) Write(res *http.Response) error {
 		w.Abort()
 	}
 	return err
+}
+
+// begin notes that the answer is on its way. Only whoever reads the request's body might be about to say 100 meanwhile.
+func (w *Writer) begin(status int) {
+	if w.turn.body.owner != nil {
+		w.turn.saying.Lock()
+		defer w.turn.saying.Unlock()
+	}
+	w.begun, w.status = true, status
 }
 
 func (w *Writer) send(b, tail []byte) error {
@@ -146,14 +153,14 @@ func (w *Writer) answer(res *http.Response) error {
 // for a slow client's room, should find none in hand that it does not need.
 func (o *outlet) hold() {
 	if o.blk == nil {
-		o.blk = takeBlock()
+		o.blk = sendBlocks.Get().(*block)
 		o.b = o.blk[:0]
 	}
 }
 
 func (o *outlet) drop() {
 	if o.blk != nil {
-		giveBlock(o.blk)
+		sendBlocks.Put(o.blk)
 		o.blk, o.b = nil, nil
 	}
 }

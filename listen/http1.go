@@ -24,10 +24,11 @@ type http1Server struct {
 	limited  atomic.Pointer[limited]
 }
 
-// limited is the limits of one snapshot in the engine's words, made for its first request.
+// limited is the limits of the listener in the engine's words, while one snapshot is in force and it has one name.
 type limited struct {
-	spec   *snapshot.Listener
-	limits http1.Limits
+	snapshot *snapshot.Snapshot
+	name     string
+	limits   http1.Limits
 }
 
 func newHTTP1Server(l *Listener) *http1Server {
@@ -63,11 +64,12 @@ func (x connectionContext) Value(key any) any {
 func (s *http1Server) drain() { s.engine.Shutdown() }
 
 func (s *http1Server) limits() *http1.Limits {
-	spec := s.listener.spec()
-	if now := s.limited.Load(); now != nil && now.spec == spec {
+	inForce, name := s.listener.holder.Load(), s.listener.Name()
+	if now := s.limited.Load(); now != nil && now.snapshot == inForce && now.name == name {
 		return &now.limits
 	}
-	next := &limited{spec: spec, limits: http1.DefaultLimits()}
+	next := &limited{snapshot: inForce, name: name, limits: http1.DefaultLimits()}
+	spec := s.listener.spec()
 	if spec != nil { // else forgotten: the proxy breaks off what still comes
 		l := &spec.Limits
 		next.limits = http1.Limits{
