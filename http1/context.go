@@ -69,8 +69,8 @@ func (s *Scope) disown(child *Scope) {
 	child.prev, child.next = nil, nil
 }
 
-// End lets go of the parent, and ends what was left open: nothing of the answers that came within the scope may be used any
-// more. It is called once, when nobody makes requests within the scope.
+// End lets go of the parent, and ends what was left open, be it in a context derived from this one: nothing of the answers that
+// came within the scope may be used any more. It is called once, when nobody makes requests within the scope.
 func (s *Scope) End() {
 	switch {
 	case s.outer != nil:
@@ -79,6 +79,7 @@ func (s *Scope) End() {
 		s.detach()
 	}
 	s.takeBack()
+	s.Cancel()
 }
 
 type afterFunc struct{ f func() }

@@ -132,9 +132,10 @@ func (r *run) collect() {
 func isBroken(value string) bool { return !httpguts.ValidHeaderFieldValue(value) }
 
 // write writes a field as lines; false: it may not be. One that could not stand in a head goes into the header, where the
-// transport refuses it.
+// transport refuses it, and so does one in another spelling than all the rules here are for: there it frames nothing.
 func (r *run) write(name string, values []string) bool {
-	if !r.a.lines || r.a.own[name] || !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, isBroken) {
+	if !r.a.lines || r.a.own[name] || !httpguts.ValidHeaderFieldName(name) || http.CanonicalHeaderKey(name) != name ||
+		slices.ContainsFunc(values, isBroken) {
 		return false
 	}
 	for _, v := range values {
