@@ -48,7 +48,7 @@ func transcoding(r *rig, c benchCase) error {
 	for round := range r.rounds {
 		for i := range peers {
 			p := peers[(i+round)%len(peers)]
-			s, err := r.measure(p, loads[p.name], r.length)
+			s, err := r.measure(p, loads[p.name])
 			if err != nil {
 				return err
 			}

@@ -232,15 +232,12 @@ func (b *body) count(n int) {
 	if b.coding != byClose {
 		b.left -= int64(n)
 	}
-	whole := b.coding == byLength && b.left <= 0 && b.err == nil
-	if whole {
-		b.err = io.EOF
-	}
 	b.mu.Unlock()
 	switch {
-	case whole:
-		b.owner.bodyEnded(true)
-	case b.coding == byChunks && b.left <= 0:
+	case b.left > 0, b.coding == byClose:
+	case b.coding == byLength:
+		b.finish(io.EOF)
+	default:
 		b.place = atDataEnd
 	}
 }

@@ -1,10 +1,8 @@
 package http1
 
 import (
-	"bufio"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -81,15 +79,8 @@ func TestScopesComeAndGo(t *testing.T) {
 // Several requests at once, each in a scope of its own: one is given up alone, and the client's going away gives up the rest.
 func TestScopesOfOneRequest(t *testing.T) {
 	const n = 3
-	arrived, closed, checked := make(chan bool), make(chan bool), make(chan bool)
-	tr := endpoint(t, func(_ int, c net.Conn, br *bufio.Reader) {
-		if heard(br) == nil {
-			return
-		}
-		arrived <- true
-		br.ReadByte()
-		closed <- true
-	})
+	tr, arrived, closed := waitingEndpoint(t)
+	checked := make(chan bool)
 	_, dial := serve(t, handlerFunc(func(ctx context.Context, r *http.Request, w *Writer) {
 		var calls sync.WaitGroup
 		var scopes [n]*Scope

@@ -124,15 +124,7 @@ func TestClientGoneCancels(t *testing.T) {
 
 func TestClientGoneCancelsTheUpstreamRequest(t *testing.T) {
 	for _, wrap := range []bool{false, true} {
-		heardIt, closed := make(chan bool), make(chan bool)
-		tr := endpoint(t, func(_ int, c net.Conn, br *bufio.Reader) {
-			if heard(br) == nil {
-				return
-			}
-			heardIt <- true
-			br.ReadByte()
-			closed <- true
-		})
+		tr, heardIt, closed := waitingEndpoint(t)
 		_, dial := serve(t, handlerFunc(func(ctx context.Context, r *http.Request, w *Writer) {
 			if wrap {
 				var cancel context.CancelFunc

@@ -79,6 +79,21 @@ func answering(answer string) func(int, net.Conn, *bufio.Reader) {
 	}
 }
 
+// waitingEndpoint never answers. It tells of each request that has come, and of the end of each connection after one.
+func waitingEndpoint(t *testing.T) (tr *Transport, arrived, closed chan bool) {
+	t.Helper()
+	arrived, closed = make(chan bool), make(chan bool)
+	tr = endpoint(t, func(_ int, c net.Conn, br *bufio.Reader) {
+		if heard(br) == nil {
+			return
+		}
+		arrived <- true
+		br.ReadByte()
+		closed <- true
+	})
+	return tr, arrived, closed
+}
+
 func ask(method, target, body string) *http.Request {
 	u, err := url.ParseRequestURI(target)
 	if err != nil {

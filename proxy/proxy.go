@@ -27,8 +27,8 @@ type Server struct {
 	Log       *slog.Logger // panics only: what happens to requests is in the access log
 }
 
-// Serve answers one request, whose exchange is one that Acquire has lent. The engine has set In, Peer, TLS, Listener and Start; all else is learned here. It never
-// panics, and when it returns nothing of x is in use any more.
+// Serve answers one request, whose exchange is one that Acquire has lent. The engine has set In, Peer, TLS, Listener and
+// Start; all else is learned here. It never panics, and when it returns nothing of x is in use any more.
 func (s *Server) Serve(ctx context.Context, x *exchange.Exchange, w Writer) {
 	l := s.begin(x, w)
 	if l == nil {

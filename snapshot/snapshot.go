@@ -136,20 +136,8 @@ func (s *Snapshot) Part(key string) Part {
 	return nil
 }
 
-// Listener finds a listener by name, or nil. Nearly every gateway has a few; then to look at each is cheaper than a map.
-func (s *Snapshot) Listener(name string) *Listener {
-	if len(s.Listeners) > fewListeners {
-		return s.byListener[name]
-	}
-	for _, l := range s.Listeners {
-		if l.Name == name {
-			return l
-		}
-	}
-	return nil
-}
-
-const fewListeners = 8
+// Listener finds a listener by name, or nil.
+func (s *Snapshot) Listener(name string) *Listener { return s.byListener[name] }
 
 // Filters are all instances that run, each once.
 func (s *Snapshot) Filters() []Instance { return s.filters }

@@ -107,23 +107,21 @@ func appendTime(b []byte, t time.Time) []byte {
 	seconds := t.Unix()
 	s := thisSecond.Load()
 	if s == nil || s.unix != seconds {
-		s = &second{unix: seconds}
+		s = &wholeSecond{unix: seconds}
 		appendSeconds(s.text[:0], t.UTC())
 		thisSecond.Store(s)
 	}
-	b = append(b, s.text[:]...)
-	ms := t.Nanosecond() / int(time.Millisecond)
-	return append(b, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
+	return append(appendThousandths(append(b, s.text[:]...), t.Nanosecond()/int(time.Millisecond)), 'Z')
 }
 
-// second is one in words.
-type second struct {
+// wholeSecond is one in words.
+type wholeSecond struct {
 	unix int64
 	text [len("2006-01-02T15:04:05")]byte
 }
 
-// thisSecond is the one that a request began in last. The time before 1970 is none that a clock shows.
-var thisSecond atomic.Pointer[second]
+// thisSecond is the one that was written last.
+var thisSecond atomic.Pointer[wholeSecond]
 
 func appendSeconds(b []byte, t time.Time) []byte {
 	year, month, day := t.Date()
@@ -149,17 +147,16 @@ func appendDigits(b []byte, n, width int) []byte {
 // appendMillis appends d in milliseconds with three decimals; less than nothing is nothing.
 func appendMillis(b []byte, key string, d time.Duration) []byte {
 	micros := max(d, 0) / time.Microsecond
-	b = appendInt(b, key, int64(micros/1000))
-	rest := int(micros % 1000)
-	return append(b, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
+	return appendThousandths(appendInt(b, key, int64(micros/1000)), int(micros%1000))
+}
+
+// appendThousandths appends n, 0 to 999, behind a decimal point.
+func appendThousandths(b []byte, n int) []byte {
+	return append(b, '.', byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
 }
 
 func appendInt(b []byte, key string, n int64) []byte {
-	b = append(b, key...)
-	if 0 <= n && n < 10 { // most counts of bytes and attempts, and milliseconds
-		return append(b, byte('0'+n))
-	}
-	return strconv.AppendInt(b, n, 10)
+	return strconv.AppendInt(append(b, key...), n, 10)
 }
 
 // appendClient appends the address. A zone is free text, and may have come in a forwarding field.
