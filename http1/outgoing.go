@@ -4,6 +4,7 @@ package http1
 // stream that a sender carries while the answer is awaited.
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -19,7 +20,7 @@ const CollectBytes = blockSize
 type outgoing struct {
 	request *http.Request
 	call    *Call
-	blk     *block // while head is needed, and no longer: nobody waits for an answer with it in hand
+	blk     *block // that head lies in, or nil: nobody waits for a connection or an answer with one in hand
 	head    []byte
 	tail    []byte // the body in memory
 	peeked  Peeker // what tail belongs to, if it is somebody's
@@ -78,6 +79,12 @@ func (o *outgoing) lend() *block {
 	blk := o.blk
 	o.blk = nil
 	return blk
+}
+
+// park moves the head out of its block: the wait for a connection may be long, and thousands may be in it.
+func (o *outgoing) park() {
+	o.head = bytes.Clone(o.head)
+	giveBlock(o.lend())
 }
 
 // free lets go of the head.

@@ -120,7 +120,7 @@ func (t *Transport) RoundTrip(ctx context.Context, r *http.Request, call *Call) 
 		if err := o.compose(); err != nil {
 			return nil, err
 		}
-		d, err := take(ctx, call.AnswerBy)
+		d, err := take(ctx, &o)
 		if err != nil {
 			o.free()
 			return nil, err
@@ -152,7 +152,7 @@ func mayRepeat(o *outgoing, err error) bool {
 }
 
 // take returns an idle connection, or a new one, or waits for either.
-func (t *Transport) take(ctx context.Context, by time.Time) (*dialed, error) {
+func (t *Transport) take(ctx context.Context, o *outgoing) (*dialed, error) {
 	t.mu.Lock()
 	if n := len(t.idle); n > 0 {
 		d := t.idle[n-1]
@@ -161,20 +161,20 @@ func (t *Transport) take(ctx context.Context, by time.Time) (*dialed, error) {
 		t.mu.Unlock()
 		return d, nil
 	}
-	return t.acquire(ctx, by)
+	return t.acquire(ctx, o)
 }
 
 // fresh is take without the idle connections.
-func (t *Transport) fresh(ctx context.Context, by time.Time) (*dialed, error) {
+func (t *Transport) fresh(ctx context.Context, o *outgoing) (*dialed, error) {
 	t.mu.Lock()
-	return t.acquire(ctx, by)
+	return t.acquire(ctx, o)
 }
 
-// acquire dials if one more connection may be open, else waits, in either case no longer than until by. It is called
-// with t.mu held.
-func (t *Transport) acquire(ctx context.Context, by time.Time) (*dialed, error) {
+// acquire dials if one more connection may be open, else waits, in either case no longer than until the answer to o must
+// have come. It is called with t.mu held.
+func (t *Transport) acquire(ctx context.Context, o *outgoing) (*dialed, error) {
 	outer := ctx
-	if !by.IsZero() {
+	if by := o.call.AnswerBy; !by.IsZero() {
 		limited, cancel := context.WithDeadline(ctx, by)
 		defer cancel()
 		ctx = limited
@@ -182,6 +182,7 @@ func (t *Transport) acquire(ctx context.Context, by time.Time) (*dialed, error) 
 	if t.MaxConns <= 0 || t.open < t.MaxConns {
 		t.open++
 		t.mu.Unlock()
+		o.park()
 		return t.dial(ctx)
 	}
 	if t.Pending > 0 && len(t.waiting) >= t.Pending {
@@ -191,6 +192,7 @@ func (t *Transport) acquire(ctx context.Context, by time.Time) (*dialed, error) 
 	w := &waiter{got: make(chan *dialed, 1)}
 	t.waiting = append(t.waiting, w)
 	t.mu.Unlock()
+	o.park()
 	select {
 	case d := <-w.got:
 		return t.granted(ctx, d)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -350,6 +351,36 @@ func TestConnectionLimitAndQueue(t *testing.T) {
 	if open, idle := tr.Conns(); open != 1 || idle != 1 {
 		t.Errorf("%d open, %d idle", open, idle)
 	}
+}
+
+// A thousand requests that wait for a connection must not hold a thousand blocks.
+func TestWaitingHoldsNoBlock(t *testing.T) {
+	const requests = 200
+	block := make(chan bool)
+	tr := &Transport{Dial: func(context.Context) (net.Conn, error) {
+		<-block
+		return nil, errors.New("nobody is there")
+	}, MaxConns: requests / 2}
+	var done sync.WaitGroup
+	before := inUse()
+	for range requests {
+		done.Go(func() { fetch(tr, ask("GET", "/", "")) })
+	}
+	waitFor(t, func() bool { open, _ := tr.Conns(); return open+tr.Waiting() == requests })
+	if each := (inUse() - before) / requests; each > blockSize/4 {
+		t.Errorf("each of them holds %d bytes", each)
+	}
+	close(block)
+	done.Wait()
+}
+
+// inUse is the memory that something still refers to. Of what lies in a sync.Pool the second collection lets go.
+func inUse() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func TestQueueIsLeftOnCancel(t *testing.T) {
