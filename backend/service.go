@@ -26,18 +26,11 @@ func (b *Service) SendsLines() bool { return b.Upstream != nil && b.Upstream.Tak
 func (b *Service) Answer(ctx context.Context, x *exchange.Exchange) error {
 	x.Service = b.Upstream.Name()
 	b.passUpgrade(x)
-	call := upstream.Call{
-		Request:  x.Out,
-		Lines:    x.Forwarding,
-		Reads:    x.Reads,
-		HashKey:  b.Affinity.key(x),
-		Policy:   b.Policy,
-		Timeout:  grpcTimeout(x.Out.Header),
-		Inform:   x.Inform,
-		Attempts: x.Attempts,
-
-		Anonymous: x.Identity == nil,
-	}
+	var call upstream.Call // and field by field: a literal would be made beside it and copied
+	call.Request, call.Lines, call.Reads = x.Out, x.Forwarding, x.Reads
+	call.HashKey, call.Anonymous = b.Affinity.key(x), x.Identity == nil
+	call.Policy, call.Timeout = b.Policy, grpcTimeout(x.Out.Header)
+	call.Inform, call.Attempts = x.Inform, x.Attempts
 	response, err := b.Upstream.Do(ctx, &call)
 	x.Attempts = call.Attempts
 	x.Response = response

@@ -31,7 +31,16 @@ type Exchange struct {
 	// it or wraps its Body.
 	Response *http.Response
 
-	Start    time.Time
+	Start     time.Time
+	FirstByte time.Duration // from Start until the answer's head was ready; 0: not yet, or nobody logs it
+	RequestID string
+	Service   string // name of the service that answered or was asked last
+	Attempts  []telemetry.Attempt
+	Limits    []Limit        // what the rate limits passed so far had to say, in their order
+	Failure   *failure.Error // why this is not the answer that was asked for; stays set after it is rendered
+
+	// What follows is learned before the request is sent, and little of it is read again.
+
 	Listener string
 	Peer     netip.AddrPort // the other end of the connection, or what PROXY protocol said it is
 	PeerText string         // the address of Peer in words, if the engine knows it already
@@ -40,22 +49,16 @@ type Exchange struct {
 	TLS      bool           // the connection to us is encrypted
 	Relays   bool           // the engine can send fields of an answer that its Header lacks
 
-	Scheme    string // as the client saw it: http or https
-	Host      string // lower case, without port and final dot
-	Port      string // as the client saw it
-	Path      string // the canonical path: matched, authorised and forwarded
-	RequestID string
+	Scheme string // as the client saw it: http or https
+	Host   string // lower case, without port and final dot
+	Port   string // as the client saw it
+	Path   string // the canonical path: matched, authorised and forwarded
 
 	Route      string   // name of the route; empty: none matched
 	Captures   Captures // path segments bound by the route's pattern
-	Service    string   // name of the service that answered or was asked last
 	HashKey    string   // what consistent choices hash on; empty: nothing was asked for
 	Identity   *Identity
-	FirstByte  time.Duration // from Start until the answer's head was ready; 0: not yet, or nobody logs it
-	Challenges []string      // WWW-Authenticate values of schemes that were tried and found no credential
-	Limits     []Limit       // what the rate limits passed so far had to say, in their order
-	Attempts   []telemetry.Attempt
-	Failure    *failure.Error // why this is not the answer that was asked for; stays set after it is rendered
+	Challenges []string // WWW-Authenticate values of schemes that were tried and found no credential
 
 	// Dispatch runs in as an exchange of its own, from the start and on the same listener; take is given its answer while that
 	// lives, and reads it. in belongs to the exchange; its Host, and what it says of the way it came, are those of this one.

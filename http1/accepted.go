@@ -26,28 +26,28 @@ const (
 )
 
 type accepted struct {
-	server *Server
-	id     uint64
-	in     inbound
-	scope  Scope
-	remote string
-	tls    *tls.ConnectionState
-	limits *Limits // as they were when the last request ended
-	onEnd  func()
-
-	parked    atomic.Bool
-	idleUntil atomic.Int64 // the moment at which a parked connection is closed
-	idleSince moment
-	mayPark   bool
-	watched   bool
-	begun     moment // of the head being received; 0: waiting for a request
-	skipped   bool   // an empty line, before that head
-	served    int    // requests so far
-	lingers   bool   // the client may still be sending when it ends
-	lastCall  bool   // serve what is there, wait for nothing
-	fate      fate
-	turn      *turn // parsed, and not handled inside the session
+	server    *Server
+	in        inbound
+	limits    *Limits // as they were when the last request ended
 	onReady   func(fd uintptr) bool
+	turn      *turn  // parsed, and not handled inside the session
+	begun     moment // of the head being received; 0: waiting for a request
+	idleSince moment
+	served    int // requests so far
+	fate      fate
+	mayPark   bool
+	skipped   bool // an empty line, before that head
+	lingers   bool // the client may still be sending when it ends
+	lastCall  bool // serve what is there, wait for nothing
+	remote    string
+	scope     Scope
+
+	id        uint64
+	tls       *tls.ConnectionState
+	onEnd     func()
+	parked    atomic.Bool
+	watched   bool
+	idleUntil atomic.Int64 // the moment at which a parked connection is closed
 }
 
 // fate is what the session was left for.

@@ -70,6 +70,9 @@ func (a *answer) parse(b []byte, method string, l *Limits, reads []string) *faul
 // begin decides the body after the head was parsed (RFC 9112 section 6.3), and with it whether the connection can be
 // used again. An answer with bytes behind its end is refused: one request was sent, so either these bytes or the answer
 // itself belong to something else, and nobody can tell which.
+// Out of line: decision 014.
+//
+//go:noinline
 func (a *answer) begin(method string, t *Transport) *fault {
 	m, res := &a.framing, &a.http
 	a.reusable = !res.Close

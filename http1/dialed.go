@@ -90,6 +90,9 @@ func (d *dialed) failed(ctx context.Context, s *sender, err error) error {
 }
 
 // converse parses heads until the final one.
+// Out of line: decision 014.
+//
+//go:noinline
 func (d *dialed) converse(a *answer, o *outgoing) error {
 	for interim := 0; ; interim++ {
 		if err := d.head(a, o.request.Method, o.call); err != nil {
@@ -120,21 +123,29 @@ func silence(err error) error {
 // send sends the request as far as the caller's goroutine does it, and waits for the first bytes of the answer. What goes on
 // sending, if anything does, is the sender.
 func (d *dialed) send(o *outgoing) (*sender, error) {
-	s, t, call := &d.in.sock, d.pool, o.call
 	wait := time.Duration(0)
 	if d.late || o.stream != nil {
 		var ok bool
-		if wait, ok = call.allowance(); !ok {
+		if wait, ok = o.call.allowance(); !ok {
 			return nil, &failure.Error{Source: failure.Upstream, Kind: failure.HTTPResponseTimeout, RetrySafe: true}
 		}
 	}
-	if o.stream == nil {
-		blk, n, err := s.exchange(o.lend(), o.head, o.tail, d.used, momentOf(call.AnswerBy), t.StallTimeout)
-		if n > 0 {
-			d.in.accept(blk, n)
-		}
-		return nil, err
+	if o.stream != nil {
+		return d.sendStream(o, wait)
 	}
+	blk, n, err := d.in.sock.exchange(o.lend(), o.head, o.tail, d.used, momentOf(o.call.AnswerBy), d.pool.StallTimeout)
+	if n > 0 {
+		d.in.accept(blk, n)
+	}
+	return nil, err
+}
+
+// sendStream is send for a body that a sender carries.
+// Out of line: decision 014.
+//
+//go:noinline
+func (d *dialed) sendStream(o *outgoing, wait time.Duration) (*sender, error) {
+	s, t := &d.in.sock, d.pool
 	if d.used && !s.quiet() {
 		return nil, errStale
 	}

@@ -46,6 +46,10 @@ func blankTurn(a *accepted) *turn {
 	return t
 }
 
+// free gives the memory back.
+// Out of line: decision 014.
+//
+//go:noinline
 func (t *turn) free() {
 	t.conn, t.body.in, t.body.owner = nil, nil, nil
 	t.writer = Writer{}
@@ -53,6 +57,9 @@ func (t *turn) free() {
 }
 
 // begin makes the request ready for the Handler.
+// Out of line: decision 014.
+//
+//go:noinline
 func (t *turn) begin() {
 	a, r := t.conn, &t.http
 	r.RemoteAddr = a.remote
@@ -116,6 +123,9 @@ func (t *turn) bodyError(err error) error {
 }
 
 // finish ends the turn after the Handler has returned; true if the connection can go on.
+// Out of line: decision 014.
+//
+//go:noinline
 func (t *turn) finish() bool {
 	w := &t.writer
 	switch {

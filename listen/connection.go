@@ -33,21 +33,21 @@ const (
 // HTTP/1.1, is the one that was in force when it was accepted.
 type connection struct {
 	listener *Listener
-	engine   *engine
-	raw      net.Conn
-	peer     netip.AddrPort // the other end, or what PROXY protocol said it is
+	writer   http1Writer      // of the HTTP/1.1 request that is being served
+	active   *telemetry.Gauge // where it counts that it serves a request
+	state    atomic.Int32
+	users    atomic.Int32 // its own goroutine, and each request in it: HTTP/2's may outlast the connection by a moment
 
-	active     *telemetry.Gauge // where it counts that it serves a request
-	writer     http1Writer      // of the HTTP/1.1 request that is being served
-	peerText   string           // its address in words
+	engine     *engine
+	raw        net.Conn
+	peer       netip.AddrPort // the other end, or what PROXY protocol said it is
+	peerText   string         // its address in words
 	encrypted  bool
 	serverName string // SNI, in lower case; empty: none was sent
 	covered    atomic.Pointer[coverage]
 
 	mu      sync.Mutex
 	engaged bool // an engine reads from the connection, and sets its deadlines
-	state   atomic.Int32
-	users   atomic.Int32 // its own goroutine, and each request in it: HTTP/2's may outlast the connection by a moment
 }
 
 func newConnection(l *Listener, e *engine, raw net.Conn) *connection {

@@ -29,6 +29,9 @@ type requestBody struct {
 // limitBody puts the body under the limit of the route, or of the listener if there is none. Tunnels and the streams of
 // gRPC and Connect are not bodies in that sense: they have no length to bound. A content type alone makes no stream: the
 // route must lead to somebody who takes one.
+// Out of line: decision 014.
+//
+//go:noinline
 func (l *life) limitBody() {
 	in := l.x.In
 	if in.Body == nil || in.Body == http.NoBody {

@@ -48,7 +48,6 @@ const maxLines = 1 << 10
 
 // letGo leaves nothing of the request in l that is large, or would be taken for the next one's.
 func (l *life) letGo() {
-	clear(l.out.header)
 	if l.x.Forwarding != nil { // which a filter may have made longer
 		l.lines = l.x.Forwarding
 	}

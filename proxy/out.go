@@ -22,6 +22,9 @@ type outgoing struct {
 }
 
 // makeOut makes the request that will be forwarded. Its path stands in URL.Opaque: canonical, and written as it is.
+// Out of line: decision 014.
+//
+//go:noinline
 func (l *life) makeOut(ctx context.Context) error {
 	x, out := l.x, &l.out
 	in := x.In
@@ -31,6 +34,7 @@ func (l *life) makeOut(ctx context.Context) error {
 	if out.header == nil {
 		out.header = make(http.Header) // one group of a Go map as long as eight fields do; grown once, it stays so
 	}
+	clear(out.header)
 	copyFields(out.header, in.Header, x.Trusted)
 	if l.route.Lines && !l.pipeline.Transforms() && !x.Trusted && in.Header["Via"] == nil {
 		x.Forwarding = l.forwarding()

@@ -66,12 +66,12 @@ type life struct {
 	body     *requestBody // nil: the request has none
 	inform   func(int, http.Header)
 	door     func(context.Context, *http.Request, func(*http.Response) error) error // dispatch
-	out      outgoing
-	lines    []byte     // see forwarding
-	values   [12]string // see one
-	used     int
-	written  bool // the answer's head may be on its way: it can only be broken off now
+	lines    []byte                                                                 // see forwarding
+	used     int                                                                    // of values
+	written  bool                                                                   // the answer's head may be on its way: it can only be broken off now
 	exchange exchange.Exchange
+	out      outgoing
+	values   [12]string // see one
 	room     exchange.Room
 }
 
@@ -123,6 +123,9 @@ func (l *life) answer(ctx context.Context) (answered int, err error) {
 }
 
 // match looks the route up. The error is what the client is told if no filter answers first.
+// Out of line: decision 014.
+//
+//go:noinline
 func (l *life) match() error {
 	r, found := l.listener.Table.Match(l.x)
 	switch found {

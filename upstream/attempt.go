@@ -83,6 +83,9 @@ func (a *attempt) host(asked string) string {
 }
 
 // record tells of the attempt.
+// Out of line: decision 014.
+//
+//go:noinline
 func (a *attempt) record(res *http.Response, err error) {
 	now := http1.Now()
 	d := now.Sub(a.start)

@@ -80,8 +80,13 @@ type loop struct {
 
 var loops = sync.Pool{New: func() any { return new(loop) }}
 
+// begin makes the memory of a call ready for it.
+// Out of line: decision 014.
+//
+//go:noinline
 func (s *Service) begin(ctx context.Context, call *Call) *loop {
 	l := loops.Get().(*loop)
+	*l = loop{} // now, and not when it was let go: then it had lain since the request was sent, and was cold
 	l.service, l.members = s, s.membership.Load()
 	l.ctx, l.call, l.policy, l.start = ctx, *call, call.Policy, http1.Now()
 	l.outcome.Kind = failure.ClientGone
@@ -119,7 +124,9 @@ func (l *loop) release() {
 	if l.service.spec.Protocol.overHTTP2() {
 		return
 	}
-	*l = loop{}
+	if l.body != nil {
+		l.memory = requestBody{} // what it keeps may be large
+	}
 	loops.Put(l)
 }
 
@@ -151,6 +158,9 @@ func (l *loop) keeps() int64 {
 }
 
 // choose begins an attempt at the next endpoint: one not tried yet, or, if all were and it need not be elsewhere, any.
+// Out of line: decision 014.
+//
+//go:noinline
 func (l *loop) choose(elsewhere bool) (*attempt, error) {
 	now := l.start
 	if l.number > 0 {
@@ -204,6 +214,9 @@ var errNoEndpoint = &failure.Error{
 }
 
 // deliver hands the last attempt's outcome over.
+// Out of line: decision 014.
+//
+//go:noinline
 func (l *loop) deliver(a *attempt, res *http.Response, err error) (*http.Response, error) {
 	if err != nil {
 		a.discard(nil)
