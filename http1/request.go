@@ -19,12 +19,12 @@ type request struct {
 // parse fills r from a whole head. On a fault r.http holds what was understood until then, so that the refusal can be
 // logged with it.
 func (r *request) parse(b []byte, l *Limits) *fault {
+	s := string(b) // first: its memory is new, and cold, and may arrive while the rest is made ready
 	r.fields.reset(l.headerCount())
 	r.url = url.URL{}
 	r.http = http.Request{} // and field by field: a literal would be made beside it and copied
 	r.http.URL, r.http.Header, r.http.Body = &r.url, r.header, http.NoBody
 	r.http.Proto, r.http.ProtoMajor, r.http.ProtoMinor = "HTTP/1.1", 1, 1
-	s := string(b)
 	end := textEnd(b, 0)
 	if bad := lineEnd(b, end); bad != nil {
 		return bad
