@@ -46,7 +46,8 @@ func (s *Server) begin(x *exchange.Exchange, w Writer) *life {
 // maxLines keeps the rare monster of a Host from staying in the pool.
 const maxLines = 1 << 10
 
-// letGo leaves nothing of the request in l that is large, or would be taken for the next one's.
+// letGo leaves nothing of the request in l that is large, or would be taken for the next one's. (Out's header is cleared when
+// the next request fills it: decision 014.)
 func (l *life) letGo() {
 	if l.x.Forwarding != nil { // which a filter may have made longer
 		l.lines = l.x.Forwarding
