@@ -238,8 +238,10 @@ func (p peeking) Discard(n int) { p.Seek(int64(n), io.SeekCurrent) }
 
 func TestTeeKeepsWhatIsPeeked(t *testing.T) {
 	b := &tee{ReadCloser: peeking{strings.NewReader("0123456789")}, limit: 10, declared: 10}
-	if string(b.Peek()) != "0123456789" || string(b.Peek()) != "0123456789" {
-		t.Fatal("peeking reads")
+	for range 2 {
+		if string(b.Peek()) != "0123456789" {
+			t.Fatal("peeking reads")
+		}
 	}
 	b.Discard(4)
 	two := make([]byte, 2)

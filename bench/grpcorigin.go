@@ -1,5 +1,7 @@
 package main
 
+//lint:file-ignore SA1019 it takes its connections one by one
+
 import (
 	"io"
 	"log"

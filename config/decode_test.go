@@ -39,7 +39,7 @@ type everything struct {
 	Hidden   int               `yaml:"-"`
 	_        struct{}          `yet:"future"`
 
-	internal int
+	internal int //lint:ignore U1000 the decoder must pass it by
 }
 
 type nested struct {

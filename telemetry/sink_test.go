@@ -72,7 +72,7 @@ func TestSinkGathersForFlushDelay(t *testing.T) {
 		if n := file.count(); n != 0 {
 			t.Errorf("%d writes before the delay was over", n)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if n := file.count(); n != 1 || file.text() != "a line\na line\na line\n" {
 			t.Errorf("%d writes: %q", n, file.text())

@@ -11,7 +11,7 @@ import (
 // LastCheck is when the endpoint's health was last checked and what was wrong then; the zero time if it never was, and
 // empty if nothing was.
 func (e *Endpoint) LastCheck() (at time.Time, wrong string) {
-	err, at := e.health.Last()
+	at, err := e.health.Last()
 	if err != nil {
 		wrong = ailment(err, 0)
 	}

@@ -1,5 +1,7 @@
 package resilience_test
 
+//lint:file-ignore SA1019 one connection, dialed by the test, for all requests
+
 import (
 	"context"
 	"crypto/tls"

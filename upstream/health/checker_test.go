@@ -160,7 +160,7 @@ func TestChangesAreTold(t *testing.T) {
 		p.sick.Store(false)
 		time.Sleep(35 * time.Second)
 		p.wants(t, "true <nil>")
-		if err, at := p.Last(); err != nil || at.IsZero() {
+		if at, err := p.Last(); err != nil || at.IsZero() {
 			t.Errorf("the last check: %v at %v", err, at)
 		}
 	})
@@ -279,7 +279,7 @@ func TestStopEndsChecks(t *testing.T) {
 		if d := time.Since(began); d != 0 {
 			t.Errorf("a check went on for %v", d)
 		}
-		if _, at := state.Last(); !at.IsZero() {
+		if at, _ := state.Last(); !at.IsZero() {
 			t.Error("a check that was broken off counts")
 		}
 		c.Watch([]Target{{State: state}}) // nothing is begun any more

@@ -50,11 +50,11 @@ func (s *State) Trust(settings *Settings) {
 	}
 }
 
-// Last is what the last check said and when; the zero time if there was none.
-func (s *State) Last() (err error, at time.Time) {
+// Last is when the last check was, and what it said; the zero time if there was none.
+func (s *State) Last() (at time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.last, s.checked
+	return s.checked, s.last
 }
 
 // record takes the outcome of a check. It reports whether that changed what the endpoint counts as.

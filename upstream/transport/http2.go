@@ -1,5 +1,7 @@
 package transport
 
+//lint:file-ignore SA1019 see pool.go
+
 import (
 	"bytes"
 	"context"

@@ -1,5 +1,7 @@
 package transport
 
+//lint:file-ignore SA1019 the pool is written over x/net's connections; net/http's, of Go 1.26, are a step of their own
+
 import (
 	"container/list"
 	"context"

@@ -1,5 +1,7 @@
 package schema
 
+//lint:file-ignore SA1019 a client of HTTP/2 alone, as x/net's is
+
 import (
 	"context"
 	"errors"

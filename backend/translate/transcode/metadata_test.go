@@ -1,5 +1,7 @@
 package transcode_test
 
+//lint:file-ignore SA1019 h2c is the shortest way to a service that speaks both
+
 import (
 	"fmt"
 	"net/http"

@@ -204,9 +204,11 @@ func TestWhatIsNotAnAnswerIsAFailure(t *testing.T) {
 		h   http.HandlerFunc
 		why string
 	}{
-		"forbidden":  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Permission denied", 403) }, "the token needs service:read"},
-		"no leader":  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "No cluster leader", 500) }, "status is 500"},
-		"a redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://169.254.169.254/", 302) }, "status is 302"},
+		"forbidden": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Permission denied", http.StatusForbidden) }, "the token needs service:read"},
+		"no leader": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "No cluster leader", 500) }, "status is 500"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://169.254.169.254/", http.StatusFound)
+		}, "status is 302"},
 		"a page":     {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html></html>") }, "not Consul's"},
 		"an object":  {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"a": 1}`) }, "not Consul's"},
 		"null":       {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "null") }, "no list"},

@@ -91,7 +91,7 @@ func TestWhatIsNotAnAnswerIsAFailure(t *testing.T) {
 		"500":             {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "[]", 500) }, "status is 500"},
 		"204":             {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "status is 204"},
 		"304 out of turn": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, "status is 304"},
-		"a redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, 302) }, "status is 302"},
+		"a redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) }, "status is 302"},
 		"a page":          {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html></html>") }, "no list of endpoints"},
 		"nothing":         {func(w http.ResponseWriter, _ *http.Request) {}, "empty"},
 		"half": {func(w http.ResponseWriter, _ *http.Request) {
