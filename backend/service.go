@@ -28,7 +28,7 @@ func (b *Service) Answer(ctx context.Context, x *exchange.Exchange) error {
 	b.passUpgrade(x)
 	var call upstream.Call // and field by field: a literal would be made beside it and copied
 	call.Request, call.Lines, call.Reads = x.Out, x.Forwarding, x.Reads
-	call.HashKey, call.Anonymous = b.Affinity.key(x), x.Identity == nil
+	call.HashKey, call.Anonymous = b.Affinity.key(x), x.Anonymous()
 	call.Policy, call.Timeout = b.Policy, grpcTimeout(x.Out.Header)
 	call.Inform, call.Attempts = x.Inform, x.Attempts
 	response, err := b.Upstream.Do(ctx, &call)

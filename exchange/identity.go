@@ -21,6 +21,10 @@ func (i *Identity) Name() string {
 	return i.Consumer.Name
 }
 
+// Anonymous reports whether nobody in particular asks. What is made of the request alone may then be given to anybody who asks
+// the same; not what is made of the credentials and cookies in it.
+func (x *Exchange) Anonymous() bool { return x.Identity == nil }
+
 // Consumer is a named caller.
 type Consumer struct {
 	Name   string

@@ -61,6 +61,10 @@ func (s *Service) lastGoodKey(call *Call) string {
 	return lastgood.Key(call.Request)
 }
 
+// InLastGoodKey reports whether answers that differ by a field of their requests are told apart, so that a call with it may be
+// Anonymous whoever said it.
+func InLastGoodKey(name string) bool { return lastgood.Keyed(name) }
+
 // TakesLines reports whether a call's Lines and Reads may leave fields out of the headers. Whether an answer may be kept as a
 // last good one, and what under, is read from them: here, and by any service that may answer in place of this one.
 func (s *Service) TakesLines() bool {

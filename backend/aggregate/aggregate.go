@@ -7,6 +7,7 @@
 //   - spec.go is what compile says, plan.go what is made of it: references, order, cycles
 //   - run.go runs the graph, call.go makes one call, fanout.go one for each element of a list
 //   - fields.go says what of the request goes to a call, failed.go what becomes of one that fails
+//   - anonymous.go says whose answers may be given to others
 //   - merge.go makes the answer, caching.go says how long it may be kept
 //
 // An answer is checked once and then copied byte for byte; nothing is decoded unless a jq program runs.

@@ -73,6 +73,7 @@ func (r *run) call(q *plan, u *unit, deadline time.Time, item document.Value, in
 	c := &u.call
 	c.Request, c.Lines, c.Reads, c.Attempts = &u.request, u.lines, q.reads, u.attempts[:0]
 	c.HashKey, c.Policy, c.Timeout = r.x.HashKey, q.Policy, timeout
+	c.Anonymous = r.calls[q.index].anonymous
 	scope := upstream.NewScope(r.scope)
 	defer scope.End()
 	res, err := q.Service.Do(scope, c)

@@ -18,6 +18,7 @@ import (
 // plan is one call, ready to be made.
 type plan struct {
 	*Call
+	index  int    // its place among the calls
 	quoted []byte // its name as a member of JSON, with the colon
 
 	method, target *template.Template
@@ -29,6 +30,7 @@ type plan struct {
 	reads          []string // the fields of an answer that are wanted; nil: all
 	contentType    []string
 	forward        map[string]bool // fields of the client's that go with it
+	impersonal     bool            // nothing that is written of it tells who asks
 
 	pick   *document.Pick
 	list   document.Path // of ForEach
@@ -64,6 +66,9 @@ func New(spec Spec, bound, captures []string) (*Aggregate, []Mistake) {
 	if len(p.mistakes) == 0 {
 		p.writeLines()
 		p.order()
+		for _, q := range a.calls {
+			q.impersonal = q.isImpersonal()
+		}
 	}
 	return a, p.mistakes
 }
@@ -120,7 +125,7 @@ func isCallName(name string) bool {
 func (p *planner) call(i int) *plan {
 	p.at = i
 	c := &p.a.spec.Calls[i]
-	q := &plan{Call: c, quoted: append(document.AppendQuoted(nil, c.Name), ':'), accept: accepts[c.Format]}
+	q := &plan{Call: c, index: i, quoted: append(document.AppendQuoted(nil, c.Name), ':'), accept: accepts[c.Format]}
 	p.forEach(q)
 	if c.Method == "" {
 		c.Method = http.MethodGet

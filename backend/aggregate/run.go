@@ -44,12 +44,13 @@ type verdict struct {
 
 // state is what is known of one call. Until its call has ended it belongs to the goroutine that makes it.
 type state struct {
-	waits    atomic.Int32
-	value    document.Value // nil: none
-	failure  *failure.Error // why the call failed, even if a fallback stands in
-	attempts []telemetry.Attempt
-	caching  caching
-	unit     unit
+	waits     atomic.Int32
+	anonymous bool           // known as soon as the call begins
+	value     document.Value // nil: none
+	failure   *failure.Error // why the call failed, even if a fallback stands in
+	attempts  []telemetry.Attempt
+	caching   caching
+	unit      unit
 }
 
 // begin takes a run from the pool.
@@ -159,6 +160,7 @@ func (r *run) make(i int) {
 		}
 	}()
 	q, s := r.a.calls[i], &r.calls[i]
+	s.anonymous = r.anonymous(q)
 	deadline := r.deadline
 	if q.Timeout > 0 {
 		if own := time.Now().Add(q.Timeout); deadline.IsZero() || own.Before(deadline) {

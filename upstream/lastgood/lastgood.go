@@ -172,14 +172,15 @@ func shareable(res *http.Response) bool {
 		}
 	}
 	for _, field := range members(res.Header["Vary"]) {
-		if !isKeyed(field) {
+		if !Keyed(field) {
 			return false
 		}
 	}
 	return true
 }
 
-func isKeyed(field string) bool {
+// Keyed reports whether a field of a request is part of the key.
+func Keyed(field string) bool {
 	for _, name := range keyed {
 		if strings.EqualFold(name, field) {
 			return true
