@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,7 +123,11 @@ func (s *suite) try(t *testing.T, features, way string, args ...string) result {
 	if err := os.WriteFile(settings, fmt.Appendf(nil, suiteFeatures, features), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), suiteTimeout)
+	end := time.Now().Add(suiteTimeout)
+	if own, ok := t.Deadline(); ok && own.Add(-endTimeout).Before(end) { // by then nobody is left who could end it
+		end = own.Add(-endTimeout)
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), end)
 	defer cancel()
 	args = append([]string{"--mode", "server", "--conf", settings, "--max-servers", "2", "--parallel", "4"}, args...)
 	server, environment := s.server, os.Environ()
@@ -130,12 +135,46 @@ func (s *suite) try(t *testing.T, features, way string, args ...string) result {
 		server = os.Args[0]
 		environment = append(environment, wayVariable+"="+way, serverVariable+"="+s.server, protosVariable+"="+s.protos)
 	}
-	run := exec.CommandContext(ctx, s.program, append(args, "--", server)...)
-	run.Env = environment
-	run.Cancel = func() error { return run.Process.Signal(syscall.SIGTERM) }
-	run.WaitDelay = endTimeout
-	out, _ := run.CombinedOutput() // it fails if a permutation does, which is for us to judge
+	run := withItsOwn(exec.CommandContext(ctx, s.program, append(args, "--", server)...))
+	run.Env = append(environment, "TMPDIR="+t.TempDir()) // who is killed removes nothing
+	out, _ := run.CombinedOutput()                       // it fails if a permutation does, which is for us to judge
 	return parse(t, string(out))
+}
+
+// withItsOwn has the programs that a program starts end with it when its context does: they are a process group, and it has come
+// to its end only when the last of them has, which then holds its output no longer.
+func withItsOwn(program *exec.Cmd) *exec.Cmd {
+	program.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	program.Cancel = func() error { return syscall.Kill(-program.Process.Pid, syscall.SIGKILL) }
+	program.WaitDelay = endTimeout
+	return program
+}
+
+// TestTimeout gives up a program that has started another, as the suite starts servers: none of them is left.
+func TestTimeout(t *testing.T) {
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	program := withItsOwn(exec.CommandContext(ctx, "sh", "-c", "sleep 60 & echo started; wait"))
+	program.Stdout = in
+	err = program.Start()
+	in.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	_ = program.Wait()
+	out.SetReadDeadline(time.Now().Add(endTimeout))
+	if _, err := out.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("what it started is left: %v", err)
+	}
 }
 
 func parse(t *testing.T, out string) result {
