@@ -21,6 +21,9 @@ type attempt struct {
 	hedge    bool
 	cancel   context.CancelFunc // nil: it has no context of its own
 	watched  watched
+	told     int            // watchers told of its end
+	res      *http.Response // what came of it; nil: nothing yet
+	over     bool           // it has let go of what it held
 	start    time.Time
 	body     *bodyReader // nil: the request has none
 	trip     transport.Trip
@@ -87,6 +90,7 @@ func (a *attempt) host(asked string) string {
 //
 //go:noinline
 func (a *attempt) record(res *http.Response, err error) {
+	a.res = res
 	now := http1.Now()
 	d := now.Sub(a.start)
 	call, service := &a.loop.call, a.loop.service
@@ -130,12 +134,20 @@ func (a *attempt) recordLost() {
 
 // observe tells the watchers, and the quantile by which attempts are hedged.
 func (a *attempt) observe(o Outcome, now time.Time) {
+	a.tell(o)
 	service := a.loop.service
-	for i, w := range service.watchers {
-		w.End(a.endpoint, a.watched[i], o)
-	}
 	if h := a.loop.policy.Hedge; h != nil && h.After == 0 && (o.Kind == telemetry.Lost || !o.Silent() && !o.Failed()) {
 		service.lineage.latencies.Observe(o.Latency, now)
+	}
+}
+
+// tell tells those watchers that were not told yet.
+func (a *attempt) tell(o Outcome) {
+	watchers := a.loop.service.watchers
+	for a.told < len(watchers) {
+		i := a.told
+		a.told++ // one that panics is not told again
+		watchers[i].End(a.endpoint, a.watched[i], o)
 	}
 }
 
@@ -143,13 +155,31 @@ func (a *attempt) observe(o Outcome, now time.Time) {
 func (a *attempt) discard(res *http.Response) {
 	if res != nil {
 		res.Body.Close() // which tells us
-		return
+	} else {
+		a.AnswerEnded()
 	}
-	a.AnswerEnded()
+	a.loop.hand = nil
 }
 
-// AnswerEnded implements http1.Observer: the attempt is over, and lets go of what it holds.
+// abandon ends an attempt that a panic cut short, wherever that was.
+func (a *attempt) abandon() {
+	defer a.AnswerEnded()
+	if a.res != nil {
+		defer a.res.Body.Close()
+	}
+	a.tell(unknown())
+}
+
+// unknown is the outcome of an attempt of which nobody will know what came.
+func unknown() Outcome { return Outcome{Kind: failure.ProxyInternalError, At: http1.Now()} }
+
+// AnswerEnded implements http1.Observer: the attempt is over, and lets go of what it holds. After a panic it may be told so
+// twice, by us and by the end of an answer.
 func (a *attempt) AnswerEnded() {
+	if a.over {
+		return
+	}
+	a.over = true
 	l := a.loop
 	if a.body != nil {
 		a.body.finish()

@@ -149,6 +149,7 @@ func (r *race) hedge() {
 
 // outcome takes an attempt that has ended out of the race.
 func (r *race) outcome(f finish) (*attempt, *http.Response, error) {
+	r.hand = f.attempt
 	r.running = slices.DeleteFunc(r.running, func(a *attempt) bool { return a == f.attempt })
 	if f.panicked != nil {
 		panic(f.panicked)
@@ -167,12 +168,20 @@ func (r *race) deliver(a *attempt, res *http.Response, err error) (*http.Respons
 // end gives up who still runs, and waits until they have noticed.
 func (r *race) end() {
 	r.due.Stop()
+	defer r.await()
 	for _, a := range r.running {
-		a.recordLost()
 		a.cancel()
 	}
+	for _, a := range r.running {
+		a.recordLost()
+	}
+}
+
+func (r *race) await() {
 	for range r.running {
 		f := <-r.finished
-		f.attempt.discard(f.res)
+		f.attempt.res = f.res
+		r.panicked = r.panicked || f.panicked != nil
+		f.attempt.abandon()
 	}
 }

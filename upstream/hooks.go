@@ -184,16 +184,24 @@ func (l *loop) mayGoOn() bool {
 	return true
 }
 
-// beginsAt reports whether no watcher has anything against an attempt at e. Those that agreed before one refused are told
-// that nothing came of it.
-func (s *Service) beginsAt(e *Endpoint) (tickets watched, ok bool) {
-	for i, w := range s.watchers {
+// beginsAt reports whether no watcher has anything against an attempt at the member picked. If one has, or panics, those
+// that agreed before are told that nothing came of it, and the pick is undone.
+func (l *loop) beginsAt(at int) (tickets watched, ok bool) {
+	e, watchers, agreed := l.members.members[at].Endpoint, l.service.watchers, 0
+	defer func() {
+		if agreed == len(watchers) {
+			return
+		}
+		l.members.done(at)
+		for i, w := range watchers[:agreed] {
+			w.End(e, tickets[i], Outcome{Kind: failure.ClientGone})
+		}
+	}()
+	for i, w := range watchers {
 		if tickets[i], ok = w.Begin(e); !ok {
-			for k, agreed := range s.watchers[:i] {
-				agreed.End(e, tickets[k], Outcome{Kind: failure.ClientGone})
-			}
 			return tickets, false
 		}
+		agreed++
 	}
 	return tickets, true
 }

@@ -50,7 +50,7 @@ func BenchmarkResilience(b *testing.B) {
 			good := Outcome{Kind: telemetry.Success, Status: 200, Latency: time.Millisecond, At: now}
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
-				l := &loop{service: s}
+				l := &loop{service: s, members: s.membership.Load()}
 				for pb.Next() {
 					l.admitted, l.outcome = 0, good
 					if err := l.admit(b.Context()); err != nil {
@@ -58,7 +58,7 @@ func BenchmarkResilience(b *testing.B) {
 						return
 					}
 					s.budget.Request(now)
-					tickets, _ := s.beginsAt(e)
+					tickets, _ := l.beginsAt(0)
 					for i, w := range s.watchers {
 						w.End(e, tickets[i], good)
 					}

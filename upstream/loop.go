@@ -27,13 +27,16 @@ func (s *Service) ask(ctx context.Context, call *Call) (*http.Response, error) {
 	}
 	s.budget.Request(l.start)
 	if after, hedged := l.hedgeAfter(); hedged {
-		return l.race(ctx, after)
+		res, err := l.race(ctx, after)
+		l.hand = nil // not before the loser has ended
+		return res, err
 	}
 	for {
 		a, err := l.choose(false)
 		if err != nil {
 			return nil, l.over(err)
 		}
+		l.hand = a
 		res, err := a.send(ctx)
 		if ctx.Err() != nil {
 			a.discard(res)
@@ -41,7 +44,9 @@ func (s *Service) ask(ctx context.Context, call *Call) (*http.Response, error) {
 		}
 		wait, again := l.judge(a, res, err)
 		if !again {
-			return l.deliver(a, res, err)
+			res, err := l.deliver(a, res, err)
+			l.hand = nil
+			return res, err
 		}
 		a.discard(res)
 		if err := l.sleep(wait); err != nil {
@@ -52,6 +57,9 @@ func (s *Service) ask(ctx context.Context, call *Call) (*http.Response, error) {
 
 // loop is one call on its way round, and all the memory that takes: its first attempt and the reader of
 // the request's body. It is in use until Do has returned and the answer has ended.
+//
+// Whatever panics in between, the call lets go of what it holds: Do's goroutine has at most one attempt in hand, race has
+// those that run, and choose one that nobody has agreed to yet.
 type loop struct {
 	service  *Service
 	members  *membership
@@ -64,6 +72,8 @@ type loop struct {
 	upgrade  bool
 	racing   bool         // attempts may run beside each other
 	users    atomic.Int32 // Do, and each answer that has not ended
+	hand     *attempt     // its outcome is Do's to deal with; set while Do returns: there was a panic
+	panicked bool         // so that nobody knows who may still use the loop
 
 	number int   // of the attempt, from 1
 	tried  []int // members asked since the last start over
@@ -106,22 +116,27 @@ func (s *Service) begin(ctx context.Context, call *Call) *loop {
 	return l
 }
 
-// leave is Do's last step: it tells the caller of the attempts.
+// leave is Do's last step, after a panic too: it tells the caller of the attempts.
 func (l *loop) leave(call *Call) {
+	if l.hand != nil {
+		l.panicked = true
+		l.outcome = unknown()
+		defer l.hand.abandon()
+	}
 	call.Attempts, call.Token = l.call.Attempts, l.call.Token
 	l.answered()
 	l.release()
 }
 
 // release is called by each user once. The last makes the loop another call's, unless a transport may still be busy with
-// what it was given: HTTP/2 ends its side of a stream when it gets round to it.
+// what it was given: HTTP/2 ends its side of a stream when it gets round to it, and after a panic anybody may.
 func (l *loop) release() {
 	if l.users.Add(-1) > 0 {
 		return
 	}
 	l.body.finish()
 	l.passOut()
-	if l.service.spec.Protocol.overHTTP2() {
+	if l.panicked || l.service.spec.Protocol.overHTTP2() {
 		return
 	}
 	if l.body != nil {
@@ -176,13 +191,12 @@ func (l *loop) choose(elsewhere bool) (*attempt, error) {
 				l.stays = l.call.HashKey != "" && l.call.HashKey == l.members.set.Token(at)
 			}
 			l.tried = append(l.tried, at)
-			if tickets, ok := l.service.beginsAt(l.members.members[at].Endpoint); ok {
+			if tickets, ok := l.beginsAt(at); ok {
 				l.number++
 				a := l.attempt(at, now)
 				a.watched = tickets
 				return a, nil
 			}
-			l.members.done(at)
 		}
 		if elsewhere {
 			break
