@@ -71,7 +71,7 @@ conformance: ## gRPC interoperability, Connect's suite, a browser and h2spec, ag
 
 .PHONY: proof
 proof: ## the scenarios of failing services against real processes, measured and asserted; some minutes, quiet machine
-	SLUICE_PROOF=1 go test -v -count=1 -timeout 10m ./test/resilience
+	SLUICE_PROOF=1 go test -v -count=1 -timeout 15m ./test/resilience
 
 .PHONY: generate
 generate: ## configuration reference and schema comments, from the Go types

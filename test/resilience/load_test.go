@@ -112,4 +112,7 @@ func (p period) p99() time.Duration {
 
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
 
+// median is the middle one of some runs' figures; of an even number the greater of the two.
+func median(runs []float64) float64 { return slices.Sorted(slices.Values(runs))[len(runs)/2] }
+
 func round(d time.Duration) string { return d.Round(10 * time.Microsecond).String() }

@@ -29,12 +29,19 @@ services:
 // other fault under every policy. When an endpoint is slow it is answering, so nothing takes it out; it is detected when
 // it stops being asked. So is one that fails by turns under peakEwma, which may keep away from it after the first failure:
 // then there are never three in a row to take it out for.
+//
+// The 99th percentile is the eighth worst of some 800 answers, and one pause of the machine reaches it. So a row that is over
+// its bound is measured twice more, and the median of the three counts: one that misses it does so again. No run may have an
+// error after the detection, repeated or not.
 func TestOneOfFive(t *testing.T) {
 	policies := []string{"roundRobin"}
 	healthy, after := 500*time.Millisecond, 700*time.Millisecond
 	if proof {
 		policies = []string{"roundRobin", "leastRequest", "peakEwma"}
 		healthy, after = 3*time.Second, 4*time.Second
+	}
+	if proof {
+		t.Logf("a row whose ratio is over %v is measured %d times, and their median is held to it", stretchBound, stretchRuns)
 	}
 	t.Logf("%-10s %-12s %10s %8s %8s %10s %10s %6s", "fault", "policy", "detected", "before", "after", "healthy", "spoilt", "ratio")
 	for _, fault := range []string{"slow", "error", "hang", "refuse", "flap", "blackhole"} {
@@ -44,16 +51,60 @@ func TestOneOfFive(t *testing.T) {
 		}
 		for _, policy := range policies {
 			name := fault + "/" + policy
-			var line string
-			t.Run(name, func(t *testing.T) { line = spoil(t, fault, policy, healthy, after) })
-			if line != "" {
-				t.Log(line)
+			runs := held(func() (stretch float64, ok bool) {
+				var line string
+				ok = t.Run(name, func(t *testing.T) { line, stretch = spoil(t, fault, policy, healthy, after) })
+				if line != "" {
+					t.Log(line)
+				}
+				return stretch, ok && proof
+			})
+			if len(runs) > 1 {
+				t.Logf("%-10s %-12s median ratio of %d runs %34.2f", fault, policy, len(runs), median(runs))
+			}
+			if proof && median(runs) > stretchBound {
+				t.Errorf("%s: the 99th percentile is %.2f times that of the healthy pool", name, median(runs))
 			}
 		}
 	}
 }
 
-func spoil(t *testing.T, fault, policy string, healthy, after time.Duration) (line string) {
+// How far the 99th percentile may stretch, and how often it is measured if once is not enough.
+const (
+	stretchBound = 2.0
+	stretchRuns  = 3
+)
+
+// held measures once, and stretchRuns times if that is over the bound. It ends when measure says that more is in vain.
+func held(measure func() (stretch float64, more bool)) (runs []float64) {
+	for len(runs) < stretchRuns {
+		stretch, more := measure()
+		runs = append(runs, stretch)
+		if !more || runs[0] <= stretchBound {
+			break
+		}
+	}
+	return runs
+}
+
+func TestHeld(t *testing.T) {
+	for _, c := range []struct {
+		would  []float64 // the last of fewer than three is in vain
+		runs   int
+		median float64
+	}{
+		{[]float64{2, 9, 9}, 1, 2}, {[]float64{2.1, 1.5, 1}, 3, 1.5}, {[]float64{9, 1, 2.1}, 3, 2.1}, {[]float64{2.1, 3, 9}, 3, 3}, {[]float64{2.1, 3}, 2, 3},
+	} {
+		n := 0
+		runs := held(func() (float64, bool) { n++; return c.would[n-1], n < len(c.would) })
+		if len(runs) != c.runs || median(runs) != c.median {
+			t.Errorf("%v: %v, median %.1f", c.would, runs, median(runs))
+		}
+	}
+}
+
+// spoil is one run of a row.
+func spoil(t *testing.T, fault, policy string, healthy, after time.Duration) (line string, stretch float64) {
 	r := newRig(t)
 	if fault == "blackhole" {
 		r.isolate()
@@ -77,7 +128,7 @@ func spoil(t *testing.T, fault, policy string, healthy, after time.Duration) (li
 	load.end()
 
 	before, during, since := load.during(began, broke), load.during(broke, detection), load.during(detection, time.Now())
-	stretch := ratio(since.p99(), before.p99())
+	stretch = ratio(since.p99(), before.p99())
 	line = fmt.Sprintf("%-10s %-12s %10s %8d %8d %10s %10s %6.2f", fault, policy, round(detection.Sub(broke)),
 		during.failed, since.failed, round(before.p99()), round(since.p99()), stretch)
 	switch {
@@ -87,10 +138,8 @@ func spoil(t *testing.T, fault, policy string, healthy, after time.Duration) (li
 		t.Errorf("%d of %d failed while all was well: %v", before.failed, before.asked, before.why)
 	case since.failed > 0:
 		t.Errorf("%d of %d failed after the detection: %v", since.failed, since.asked, since.why)
-	case proof && stretch > 2:
-		t.Errorf("the 99th percentile is %.2f times that of the healthy pool", stretch)
 	}
-	return line
+	return line, stretch
 }
 
 // detect waits until the gateway says that an endpoint is out; or, of one that may only be avoided, until for a while nearly
