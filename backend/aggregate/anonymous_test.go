@@ -37,8 +37,8 @@ func TestLastGoodAnswersOfCalls(t *testing.T) {
 	const get, post = "GET /get/1", "POST /get/1"
 	for _, c := range []struct {
 		name, filters, calls string
-		first, next         []string // a request and its fields
-		kept                bool
+		first, next          []string // a request and its fields
+		kept                 bool
 	}{
 		{"the same path", "", `{name: x, service: a, path: "/x/{id}", query: {q: "{query.q}", host: "{host}"}}`, []string{get + "?q=1"}, []string{get + "?q=1"}, true},
 		{"another path", "", `{name: x, service: a, path: "/x/{id}"}`, []string{get}, []string{"GET /get/2"}, false},
