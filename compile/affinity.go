@@ -11,7 +11,10 @@ func (k *compiler) affinity(at string, c *config.Service) *backend.Affinity {
 	switch c.Balance.Policy {
 	case "consistentHash":
 		key := new(exchange.Selector)
-		if err := key.UnmarshalText([]byte(c.Balance.HashOn)); err != nil && c.Balance.HashOn != "" { // none was reported
+		if c.Balance.HashOn == "" { // it was reported
+			return nil
+		}
+		if err := key.UnmarshalText([]byte(c.Balance.HashOn)); err != nil {
 			k.errorf(at+".hashOn", "%v", err)
 		}
 		return &backend.Affinity{HashOn: key}

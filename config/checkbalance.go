@@ -20,6 +20,9 @@ func (k *checker) balance(s *Service, path string) {
 	}
 	switch {
 	case b.Policy == "consistentHash" && b.HashOn == "" && !k.faulty(path):
+		if k.written(path + ".hashOn") {
+			path += ".hashOn"
+		}
 		k.errorAt(path, "write for example hashOn: header:x-user, or client.ip", "consistentHash needs hashOn: what is the key?")
 	case b.Policy == "sticky" && b.Cookie != "" && !isToken(b.Cookie):
 		k.errorAt(path+".cookie", "", fmt.Sprintf("`%s` cannot be the name of a cookie", clip(b.Cookie)))
