@@ -18,6 +18,7 @@ type service struct {
 	Concurrency *concurrency `json:"concurrency,omitempty"`
 	Discovery   *discovery   `json:"discovery,omitempty"`
 	Endpoints   []endpoint   `json:"endpoints"`
+	Away        []string     `json:"drained_away,omitempty"` // addresses that were drained by hand, and that it does not have now
 }
 
 type concurrency struct {
@@ -76,7 +77,7 @@ func (a *api) one(w http.ResponseWriter, r *http.Request) {
 
 func shownService(svc *upstream.Service) service {
 	seen := svc.Seen()
-	shown := service{Name: svc.Name(), Panic: seen.Panic, Discovery: shownDiscovery(svc.Discovery()), Endpoints: []endpoint{}}
+	shown := service{Name: svc.Name(), Panic: seen.Panic, Discovery: shownDiscovery(svc.Discovery()), Endpoints: []endpoint{}, Away: seen.Away}
 	if state, has := svc.Breaker(); has {
 		shown.Breaker = state.String()
 	}
@@ -123,8 +124,8 @@ func moment(t time.Time) *time.Time {
 	return &t
 }
 
-// drain takes an endpoint out for new requests, and undrain puts it back. Both answer with the endpoint as it is then, and
-// may be repeated.
+// drain takes an endpoint out for new requests, and undrain puts it back. Both answer with the endpoint as it is then, if
+// the service has it, and may be repeated.
 func (a *api) drain(w http.ResponseWriter, r *http.Request)   { a.setDrained(w, r, true) }
 func (a *api) undrain(w http.ResponseWriter, r *http.Request) { a.setDrained(w, r, false) }
 
@@ -145,5 +146,5 @@ func (a *api) setDrained(w http.ResponseWriter, r *http.Request, drained bool) {
 			return
 		}
 	}
-	text(w, http.StatusNotFound, "the endpoint has gone meanwhile\n") // found by discovery no more
+	w.WriteHeader(http.StatusNoContent) // discovery does not find it now: it is done, and there is nothing to show
 }

@@ -93,6 +93,27 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// A drain can be seen and lifted while discovery does not find its endpoint.
+func TestADrainedEndpointGoesAway(t *testing.T) {
+	o, svc := orders(t, snapshot.Admin{})
+	api, address := New(o), "unix:/run/orders.sock"
+	ask(api, "POST", drainOf(address))
+	if err := svc.SetEndpoints(nil); err != nil {
+		t.Fatal(err)
+	}
+	if s := decode[service](t, ask(api, "GET", "/services/orders")); !slices.Equal(s.Away, []string{address}) {
+		t.Errorf("away are %q", s.Away)
+	}
+	for _, status := range []int{204, 404} {
+		if w := ask(api, "DELETE", drainOf(address)); w.Code != status {
+			t.Errorf("DELETE: %d %s, want %d", w.Code, w.Body, status)
+		}
+	}
+	if s := decode[service](t, ask(api, "GET", "/services/orders")); len(s.Away) != 0 {
+		t.Errorf("away are %q", s.Away)
+	}
+}
+
 // What changes something passes the same gates as what reads.
 func TestDrainPassesTheGates(t *testing.T) {
 	o, svc := orders(t, snapshot.Admin{Token: "s3cret"})

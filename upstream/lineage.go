@@ -18,6 +18,8 @@ type lineage struct {
 	latencies retry.Latencies
 	// panicking says that the last choice was made in panic.
 	panicking atomic.Bool
+	// drains are the addresses that operators drained.
+	drains drains
 	// discovered is the set that discovery found last; nil: none yet.
 	discovered atomic.Pointer[discovered]
 }

@@ -59,7 +59,7 @@ func (s *Spec) balancing() balancing { return balancing{s.Balance, s.Panic, s.Sl
 func newMembership(spec *Spec, endpoints []EndpointSpec, l *lineage, prev *membership) *membership {
 	m := &membership{members: make([]Member, 0, len(endpoints)), balancing: spec.balancing(), lineage: l}
 	m.service, m.events = spec.Name, spec.Events
-	before, drained, seen := prev.byKey(), prev.drained(), make(map[endpointKey]bool, len(endpoints))
+	before, drained, seen := prev.byKey(), prev.drained(l), make(map[endpointKey]bool, len(endpoints))
 	for _, e := range endpoints {
 		key := keyOf(spec, e.URL)
 		if seen[key] {
@@ -71,9 +71,9 @@ func newMembership(spec *Spec, endpoints []EndpointSpec, l *lineage, prev *membe
 			endpoint = newEndpoint(spec, e.URL, l)
 			if len(before) > 0 { // else nobody is there to be spared at the expense of
 				endpoint.joined.Store(time.Now().UnixNano())
-				if drained[endpoint.address] {
-					endpoint.TakeOut(Drained)
-				}
+			}
+			if drained[endpoint.address] {
+				endpoint.TakeOut(Drained)
 			}
 		}
 		m.members = append(m.members, Member{endpoint, e.Weight, e.Zone})
@@ -109,12 +109,16 @@ func (m *membership) byKey() map[endpointKey]*Endpoint {
 	return byKey
 }
 
-// drained are the addresses that an operator drained. That holds of an address however it is spoken to.
-func (m *membership) drained() map[string]bool {
-	if m == nil {
-		return nil
-	}
+// drained are the addresses that an operator drained: those remembered, and of those there are all. That holds of an
+// address however it is spoken to.
+func (m *membership) drained(l *lineage) map[string]bool {
 	drained := make(map[string]bool)
+	for _, address := range l.drains.list() {
+		drained[address] = true
+	}
+	if m == nil {
+		return drained
+	}
 	for _, member := range m.members {
 		if member.Reasons()&Drained != 0 {
 			drained[member.address] = true
@@ -169,6 +173,17 @@ func (s *Service) setEndpoints(endpoints []EndpointSpec) {
 	}
 	before.retire(next)
 	s.event(telemetry.Event{Kind: telemetry.DiscoveryEvent, State: "updated", Reason: changed(before, next)})
+	s.tellReturns(before, next)
+}
+
+// tellReturns tells of those that came and take no requests, because they were drained when they went.
+func (s *Service) tellReturns(before, next *membership) {
+	had := before.byKey()
+	for _, m := range next.members {
+		if had[m.key] == nil && m.Reasons()&Drained != 0 {
+			s.tellDrain(m.address, true, "by hand, before it went")
+		}
+	}
 }
 
 // retire lets go of the endpoints that next has not taken over: idle connections are closed now and busy ones when their

@@ -1,16 +1,16 @@
 package upstream
 
 import (
+	"slices"
 	"time"
-
-	"github.com/sluice-gateway/sluice/telemetry"
 )
 
 // Seen is a service as people are shown it: all at one time, which Endpoints, Breaker and the rest one after the other
 // are not.
 type Seen struct {
 	Members []SeenMember
-	Panic   bool // nobody is healthy, and all are used
+	Panic   bool     // nobody is healthy, and all are used
+	Away    []string // addresses that were drained and are not there now; they will be drained when they come back
 }
 
 // SeenMember is an endpoint and the part of new requests that it is meant to get: from 0 to 1, by the weights in force,
@@ -38,26 +38,18 @@ func (s *Service) Seen() Seen {
 			seen.Members[i].Share = float64(weights[i]) / float64(all)
 		}
 	}
+	seen.Away = m.away(s.lineage.drains.list())
 	return seen
 }
 
-// Drain takes the endpoint of an address out for new requests, or with drain false puts it back, and reports whether
-// there is one. What it has in flight it finishes. It stays drained while the process lives and the service has the
-// endpoint: a reload does not bring it back.
-func (s *Service) Drain(address string, drain bool) (found bool) {
-	for _, m := range s.Endpoints() {
-		if m.address != address {
-			continue
-		}
-		found = true
-		event := telemetry.Event{Kind: telemetry.DrainEvent, Endpoint: address, State: "drained", Reason: "by hand"}
-		change := m.TakeOut
-		if !drain {
-			event.State, change = "undrained", m.PutBack
-		}
-		if change(Drained) {
-			s.event(event)
-		}
+// away are those of the addresses that nobody has here.
+func (m *membership) away(addresses []string) []string {
+	if len(addresses) == 0 {
+		return nil
 	}
-	return found
+	here := make(map[string]bool, len(m.members))
+	for _, member := range m.members {
+		here[member.address] = true
+	}
+	return slices.DeleteFunc(addresses, func(address string) bool { return here[address] })
 }
