@@ -10,10 +10,10 @@ import (
 func (k *compiler) affinity(at string, c *config.Service) *backend.Affinity {
 	switch c.Balance.Policy {
 	case "consistentHash":
-		key := new(exchange.Selector)
 		if c.Balance.HashOn == "" { // it was reported
 			return nil
 		}
+		key := new(exchange.Selector)
 		if err := key.UnmarshalText([]byte(c.Balance.HashOn)); err != nil {
 			k.errorf(at+".hashOn", "%v", err)
 		}

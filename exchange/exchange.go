@@ -39,7 +39,7 @@ type Exchange struct {
 	Limits    []Limit        // what the rate limits passed so far had to say, in their order
 	Failure   *failure.Error // why this is not the answer that was asked for; stays set after it is rendered
 
-	// What follows is learned before the request is sent, and little of it is read again.
+	// What follows is learned before the request is sent, and little of it is read again: decision 014.
 
 	Listener string
 	Peer     netip.AddrPort // the other end of the connection, or what PROXY protocol said it is

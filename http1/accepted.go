@@ -25,6 +25,7 @@ const (
 	busyAfter = 4 // requests
 )
 
+// accepted is a client's connection. What each request touches stands before id: decision 014.
 type accepted struct {
 	server    *Server
 	in        inbound

@@ -30,7 +30,7 @@ const (
 )
 
 // A connection is one client's, from accept to close. Its engine, and with it all settings but the limits of
-// HTTP/1.1, is the one that was in force when it was accepted.
+// HTTP/1.1, is the one that was in force when it was accepted. What each request touches stands before engine: decision 014.
 type connection struct {
 	listener *Listener
 	writer   http1Writer      // of the HTTP/1.1 request that is being served

@@ -55,6 +55,7 @@ func (s *Server) ServeFailure(ctx context.Context, x *exchange.Exchange, f *fail
 }
 
 // A life is one request on its way through, with its exchange. It is pooled; inform and door are its method values, made once.
+// What is read when the answer comes stands before out: decision 014.
 type life struct {
 	x        *exchange.Exchange // &exchange
 	server   *Server
@@ -66,9 +67,10 @@ type life struct {
 	body     *requestBody // nil: the request has none
 	inform   func(int, http.Header)
 	door     func(context.Context, *http.Request, func(*http.Response) error) error // dispatch
-	lines    []byte                                                                 // see forwarding
-	used     int                                                                    // of values
-	written  bool                                                                   // the answer's head may be on its way: it can only be broken off now
+
+	lines    []byte // see forwarding
+	used     int    // of values
+	written  bool   // the answer's head may be on its way: it can only be broken off now
 	exchange exchange.Exchange
 	out      outgoing
 	values   [12]string // see one

@@ -161,7 +161,7 @@ func (a *attempt) discard(res *http.Response) {
 	a.loop.hand = nil
 }
 
-// abandon ends an attempt that a panic cut short, wherever that was.
+// abandon ends an attempt that nobody has in hand any more: it lost a race, or a panic cut it short, wherever that was.
 func (a *attempt) abandon() {
 	defer a.AnswerEnded()
 	if a.res != nil {
@@ -173,8 +173,8 @@ func (a *attempt) abandon() {
 // unknown is the outcome of an attempt of which nobody will know what came.
 func unknown() Outcome { return Outcome{Kind: failure.ProxyInternalError, At: http1.Now()} }
 
-// AnswerEnded implements http1.Observer: the attempt is over, and lets go of what it holds. After a panic it may be told so
-// twice, by us and by the end of an answer.
+// AnswerEnded implements http1.Observer: the attempt is over, and lets go of what it holds. One that is abandoned may be told
+// so twice, by us and by the end of an answer.
 func (a *attempt) AnswerEnded() {
 	if a.over {
 		return
