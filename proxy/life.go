@@ -37,7 +37,7 @@ func (s *Server) begin(x *exchange.Exchange, w Writer) *life {
 	l := x.Carrier.(*life)
 	l.server, l.w = s, w
 	l.snapshot, l.listener = running, listener
-	l.pipeline = l.listener.Unmatched
+	l.pipeline, l.stats = l.listener.Unmatched, l.listener.UnmatchedStats
 	x.UseConsumers(l.snapshot.Consumers)
 	x.Inform, x.Dispatch = l.inform, l.door
 	return l
@@ -55,7 +55,7 @@ func (l *life) letGo() {
 	if cap(l.lines) > maxLines {
 		l.lines = nil
 	}
-	l.server, l.w, l.snapshot, l.listener, l.route, l.pipeline, l.body = nil, nil, nil, nil, nil, nil, nil
+	l.server, l.w, l.snapshot, l.listener, l.route, l.stats, l.pipeline, l.body = nil, nil, nil, nil, nil, nil, nil, nil
 	l.out.request.Body, l.out.request.Trailer = nil, nil // the rest is small, and written over
 	l.used, l.written = 0, false
 }
@@ -77,11 +77,7 @@ func (l *life) finish() {
 	duration := time.Since(x.Start)
 	status := l.status()
 
-	stats := l.listener.UnmatchedStats
-	if l.route != nil {
-		stats = l.route.Stats
-	}
-	stats.Observe(x.Service, status, duration)
+	l.stats.Observe(x.Service, status, duration)
 
 	if log := l.snapshot.Log; log != nil {
 		var record telemetry.Record

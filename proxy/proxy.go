@@ -63,6 +63,7 @@ type life struct {
 	snapshot *snapshot.Snapshot
 	listener *snapshot.Listener
 	route    *snapshot.Route // nil: none matched
+	stats    *telemetry.RouteSeries
 	pipeline *filter.Pipeline
 	body     *requestBody // nil: the request has none
 	inform   func(int, http.Header)
@@ -132,8 +133,7 @@ func (l *life) match() error {
 	r, found := l.listener.Table.Match(l.x)
 	switch found {
 	case route.Found:
-		l.route = r
-		l.pipeline = r.Pipeline
+		l.route, l.pipeline, l.stats = r, r.Pipeline, r.Stats
 		l.x.Route = r.Name
 		return nil
 	case route.MethodNotAllowed:

@@ -8,15 +8,16 @@ import (
 	"github.com/sluice-gateway/sluice/exchange"
 )
 
-// rule is a Rule compiled: what every look-up reads.
+// rule is a Rule compiled: what every look-up reads, in 64 bytes, so that it is one fetch from memory.
 type rule struct {
 	alone    [1]*rule // the rule itself, see leaf.with
 	priority int
-	index    int      // in what Build was given
-	names    []string // of the captures, in their order
-	plain    bool     // no conditions, addresses, expression or path.regex: where the path leads to it, it fits
-	rest     bool     // path.rest
-	methods  methods
+	index    int       // in what Build was given
+	value    any       // a T
+	names    *[]string // of the captures, in their order; nil: there are none
+	common   uint16    // those of commonMethods that methods takes
+	plain    bool      // no conditions, addresses, expression or path.regex: where the path leads to it, it fits
+	rest     bool      // path.rest
 
 	*terms
 }
@@ -24,6 +25,7 @@ type rule struct {
 // terms are the rest of a rule. They lie apart, as branches do.
 type terms struct {
 	path       path
+	methods    methods
 	clientIPs  []netip.Prefix
 	conditions []condition
 	expression *exchange.Expression
@@ -32,17 +34,22 @@ type terms struct {
 }
 
 func compileRule[T any](m *mistakes, i int, from *Rule[T]) *rule {
-	r := &rule{index: i, priority: from.Priority, terms: &terms{name: from.Name, expression: from.Expression}}
+	r := &rule{index: i, priority: from.Priority, value: from.Value, terms: &terms{name: from.Name, expression: from.Expression}}
 	r.alone[0] = r
 	var err error
 	r.path, err = from.Path.compile()
 	m.at(i, from.Path.field())(err)
-	r.names, r.rest = r.path.names, r.path.rest
+	r.rest = r.path.rest
 	for j, text := range from.Hosts {
 		m.at(i, fmt.Sprintf("hosts[%d]", j))(r.addHost(text))
 	}
 	for j, name := range from.Methods {
 		m.at(i, fmt.Sprintf("methods[%d]", j))(r.methods.add(name))
+	}
+	for i, name := range commonMethods {
+		if r.methods.has(name, 1<<i) {
+			r.common |= 1 << i
+		}
 	}
 	for j, prefix := range from.ClientIPs {
 		m.at(i, fmt.Sprintf("clientIPs[%d]", j))(r.addPrefix(prefix))
@@ -91,7 +98,7 @@ func (r *rule) addPrefix(p netip.Prefix) error {
 
 // spelled holds each word of the patterns once. With many routes the same words come again in most of them, and a look-up
 // then compares with memory that others have just read.
-type spelled map[string]spelling
+type spelled map[string]*spelling
 
 type spelling struct {
 	word  string
@@ -104,15 +111,19 @@ func (w spelled) share(r *rule) {
 			s.literal = w.of(s.literal).word
 		}
 	}
-	if len(r.names) == 1 {
-		r.names = w.of(r.names[0]).names
+	switch names := r.path.names; len(names) {
+	case 0:
+	case 1:
+		r.names = &w.of(names[0]).names
+	default:
+		r.names = &r.path.names
 	}
 }
 
-func (w spelled) of(word string) spelling {
+func (w spelled) of(word string) *spelling {
 	s, known := w[word]
 	if !known {
-		s = spelling{word, []string{word}}
+		s = &spelling{word, []string{word}}
 		w[word] = s
 	}
 	return s

@@ -110,7 +110,7 @@ func (s *search) leaf(rules leaf) {
 			s.collect(r)
 			continue
 		}
-		if !r.methods.has(s.method, s.bit) {
+		if r.common&s.bit == 0 && !r.methods.has(s.method, s.bit) {
 			s.missed = s.missed || s.fits(r)
 			continue
 		}
@@ -131,12 +131,14 @@ func (s *search) collect(r *rule) {
 func (s *search) take(r *rule) {
 	s.best = r
 	captures := s.x.Captures[:0]
-	if len(r.names) > 0 && r.path.kind == byRegex {
-		s.x.Captures = r.path.appendGroups(captures, s.x.Path)
-		return
-	}
-	for i, name := range r.names {
-		captures = append(captures, exchange.Capture{Name: name, Value: s.values[i]})
+	switch {
+	case r.names == nil:
+	case !r.plain && r.path.kind == byRegex:
+		captures = r.path.appendGroups(captures, s.x.Path)
+	default:
+		for i, name := range *r.names {
+			captures = append(captures, exchange.Capture{Name: name, Value: s.values[i]})
+		}
 	}
 	s.x.Captures = captures
 }

@@ -59,20 +59,17 @@ type Table[T any] struct {
 	// It is set before the table is used, and is called concurrently.
 	ExpressionFailed func(value T, err error)
 
-	hosts  hostIndex
-	rules  []*rule
-	values []T
+	hosts hostIndex
+	rules []*rule
 }
 
 // Build compiles rules, whose order decides between equals. It reports every mistake at once; the table is nil if
 // there is one.
 func Build[T any](rules []Rule[T]) (*Table[T], []*RuleError) {
-	t := &Table[T]{rules: make([]*rule, len(rules)), values: make([]T, len(rules))}
+	t := &Table[T]{rules: make([]*rule, len(rules))}
 	var mistakes mistakes
 	for i := range rules {
-		r := &rules[i]
-		t.values[i] = r.Value
-		t.rules[i] = compileRule(&mistakes, i, r)
+		t.rules[i] = compileRule(&mistakes, i, &rules[i])
 	}
 	if len(mistakes) > 0 {
 		return nil, mistakes
@@ -97,14 +94,14 @@ func (t *Table[T]) Match(x *exchange.Exchange) (value T, outcome Outcome) {
 	s.run(&t.hosts)
 	switch {
 	case s.best != nil:
-		return t.values[s.best.index], Found
+		return s.best.value.(T), Found
 	case s.missed:
 		return value, MethodNotAllowed
 	}
 	return value, NotFound
 }
 
-func (t *Table[T]) expressionFailed(r *rule, err error) { t.ExpressionFailed(t.values[r.index], err) }
+func (t *Table[T]) expressionFailed(r *rule, err error) { t.ExpressionFailed(r.value.(T), err) }
 
 // Allowed lists, sorted, the methods that a request like x could use instead: those of every rule that fits x in all
 // else. It is what Allow says (RFC 9110 section 10.2.1) when Match reported MethodNotAllowed.

@@ -34,6 +34,8 @@ type node struct {
 	single *rule
 	tail   []segment
 
+	short shortSegment // of a child among many: what leads to it, see segmentIndex
+
 	*branches
 }
 
@@ -42,21 +44,23 @@ type node struct {
 type branches struct {
 	literals literals
 	capture  *node
-	exact    leaf // patterns that end here
-	rest     leaf // patterns that end here in /*
+	long     string // what node.short is, if that is too short
+	exact    leaf   // patterns that end here
+	rest     leaf   // patterns that end here in /*
 }
 
 func newNode() *node { return &node{top: math.MinInt, branches: new(branches)} }
 
-// fewLiterals is how many children are searched one by one before a map is faster.
+// fewLiterals is how many children are searched one by one before an index is faster.
 const fewLiterals = 6
 
 // literals are the children of a node by their segment: an only one, as most nodes have, beside the node itself, few in
-// a list, many in a map.
+// a list, many in an index, which takes the place of a map once all are known.
 type literals struct {
-	only literal
-	list []literal
-	many map[string]*node
+	only  literal
+	list  []literal
+	index *segmentIndex
+	many  map[string]*node // nil after seal
 }
 
 type literal struct {
@@ -65,10 +69,12 @@ type literal struct {
 }
 
 func (l *literals) find(segment string) *node {
-	if l.only.segment == segment {
+	switch {
+	case l.only.segment == segment:
 		return l.only.node
-	}
-	if l.many != nil {
+	case l.index != nil:
+		return l.index.find(segment)
+	case l.many != nil:
 		return l.many[segment]
 	}
 	for i := range l.list {
@@ -77,6 +83,12 @@ func (l *literals) find(segment string) *node {
 		}
 	}
 	return nil
+}
+
+func (l *literals) seal() {
+	if l.many != nil {
+		l.index, l.many = newSegmentIndex(l.many), nil
+	}
 }
 
 func (l *literals) add(segment string) *node {
@@ -177,6 +189,7 @@ func (n *node) seal(depth int, tails tails) {
 		below(n.capture)
 	}
 	n.literals.each(below)
+	n.literals.seal()
 	switch {
 	case rules != 1:
 		n.single = nil
