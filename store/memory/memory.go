@@ -37,7 +37,7 @@ var errRate = errors.New("a rate needs a limit, a window and a burst above 0")
 
 // Limiter is a store.Limiter. It is safe for concurrent use.
 type Limiter struct {
-	seeds  [4]maphash.Seed
+	seeds  [3]maphash.Seed
 	shards []shard // a power of two
 	start  time.Time
 	clock  func() int64 // nanoseconds since start; nil: the monotonic clock
@@ -96,11 +96,13 @@ func (l *Limiter) Len() int {
 	return n
 }
 
-// hash mixes rule and value so that neither can stand for a part of the other.
+// hash mixes rule and value so that neither can stand for a part of the other. Rules are few and the operator's own, so 64
+// bits tell them apart.
 func (l *Limiter) hash(k store.Key) hash {
+	rule := maphash.String(l.seeds[2], k.Rule)
 	return hash{
-		bits.RotateLeft64(maphash.String(l.seeds[0], k.Rule), 29) + maphash.String(l.seeds[1], k.Value),
-		bits.RotateLeft64(maphash.String(l.seeds[2], k.Rule), 29) + maphash.String(l.seeds[3], k.Value),
+		bits.RotateLeft64(rule, 29) + maphash.String(l.seeds[0], k.Value),
+		rule + maphash.String(l.seeds[1], k.Value),
 	}
 }
 
