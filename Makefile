@@ -52,7 +52,11 @@ lint: ## staticcheck, fetched by the go command
 .PHONY: bench
 bench: build benchtools ## CPU, memory and latency beside nginx and haproxy in one run; CASES=1,5 picks some
 	go build -o bin/bench ./bench
-	taskset -c 1 bin/bench -sluice bin/sluice -cases '$(CASES)'
+	PATH="$(CURDIR)/bin:$$PATH" taskset -c 1 bin/bench -sluice bin/sluice -cases '$(CASES)'
+
+.PHONY: benchpeers
+benchpeers: ## Caddy from the module registry into bin/, which bench then measures in case 1; takes minutes
+	GOBIN="$(CURDIR)/bin" go install github.com/caddyserver/caddy/v2/cmd/caddy@latest
 
 .PHONY: benchtools
 benchtools:

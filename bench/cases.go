@@ -19,7 +19,7 @@ type benchCase struct {
 }
 
 var cases = []benchCase{
-	{1, "plain proxy, keep-alive, 150-byte JSON, 64 connections", "≤ 1.10, aim 1.00", perRequest(pair{[]peer{nginx, haproxy, sluice}, plainLoad(64)})},
+	{1, "plain proxy, keep-alive, 150-byte JSON, 64 connections", "≤ 1.10, aim 1.00", perRequest(pair{[]peer{nginx, haproxy, sluice, caddy}, plainLoad(64)})},
 	{2, "the same with key, limit, metrics, request id and access log, against nginx without", "≤ 1.25, aim 1.10", perRequest(pair{[]peer{nginx, full}, fullLoad})},
 	{3, "10,000 routes, requests spread over all, against one route", "≤ 1.05", manyRoutes},
 	{4, "1 MiB answers, CPU per request", "≤ 1.00", perRequest(pair{[]peer{nginx, haproxy, sluice}, largeLoad})},
@@ -88,6 +88,7 @@ type sample struct {
 func perRequest(p pair) func(*rig, benchCase) error {
 	return func(r *rig, c benchCase) error {
 		samples := make(map[string][]sample)
+		p.peers = r.here(p.peers)
 		for round := range r.rounds {
 			for i := range p.peers {
 				peer := p.peers[(i+round)%len(p.peers)]

@@ -26,7 +26,7 @@ func (r *rig) writeProfile(name string) error {
 		return err
 	}
 	r.Admin = admin
-	profiled := peer{"sluice", func(r *rig) []string {
+	profiled := peer{name: "sluice", args: func(r *rig) []string {
 		return []string{r.sluice, "run", "--pprof", r.render("sluice-profile.yaml")}
 	}}
 	return r.with(profiled, func(int) error {

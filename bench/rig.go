@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -188,13 +189,19 @@ func awaitListener(address string) error {
 type peer struct {
 	name string
 	args func(r *rig) []string
+	rare bool // measured where make benchpeers, or somebody else, has installed it
 }
 
 var (
-	nginx   = peer{"nginx", func(r *rig) []string { return []string{"nginx", "-p", r.Dir, "-c", r.render("nginx.conf")} }}
-	haproxy = peer{"haproxy", func(r *rig) []string { return []string{"haproxy", "-f", r.render("haproxy.cfg")} }}
-	sluice  = sluiceWith("sluice", "sluice.yaml")
-	full    = peer{"sluice, all on", func(r *rig) []string {
+	nginx = peer{name: "nginx", args: func(r *rig) []string {
+		return []string{"nginx", "-p", r.Dir, "-c", r.render("nginx.conf")}
+	}}
+	haproxy = peer{name: "haproxy", args: func(r *rig) []string { return []string{"haproxy", "-f", r.render("haproxy.cfg")} }}
+	caddy   = peer{name: "caddy", rare: true, args: func(r *rig) []string {
+		return []string{"caddy", "run", "--adapter", "caddyfile", "--config", r.render("Caddyfile")}
+	}}
+	sluice = sluiceWith("sluice", "sluice.yaml")
+	full   = peer{name: "sluice, all on", args: func(r *rig) []string {
 		// A log that grows from round to round is written to memory that the host has yet to give this machine: twice the price.
 		if err := os.RemoveAll(filepath.Join(r.Dir, "access.log")); err != nil {
 			panic(err) // r.Dir is ours
@@ -204,7 +211,15 @@ var (
 )
 
 func sluiceWith(name, config string) peer {
-	return peer{name, func(r *rig) []string { return []string{r.sluice, "run", r.render(config)} }}
+	return peer{name: name, args: func(r *rig) []string { return []string{r.sluice, "run", r.render(config)} }}
+}
+
+// here are the peers that can be measured on this machine.
+func (r *rig) here(peers []peer) []peer {
+	return slices.DeleteFunc(slices.Clone(peers), func(p peer) bool {
+		_, err := exec.LookPath(p.args(r)[0])
+		return p.rare && err != nil
+	})
 }
 
 // with runs a peer on core 0 while do measures it.
