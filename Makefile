@@ -10,6 +10,7 @@ CASES ?=
 # Where a gateway under load spends its time. With it the compiler inlines what is hot; `make profile` renews it.
 PROFILE := packaging/sluice.pgo
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+CADDY := github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 
 # What carries requests. `make cover` holds these to MINCOVER per cent of statements.
 DATAPLANE := ./http1/... ./listen/... ./proxy/... ./route/... ./filter/... ./backend/... ./snapshot/... ./upstream/... \
@@ -56,7 +57,7 @@ bench: build benchtools ## CPU, memory and latency beside nginx and haproxy in o
 
 .PHONY: benchpeers
 benchpeers: ## Caddy from the module registry into bin/, which bench then measures in case 1; takes minutes
-	GOBIN="$(CURDIR)/bin" go install github.com/caddyserver/caddy/v2/cmd/caddy@latest
+	GOBIN="$(CURDIR)/bin" go install $(CADDY)
 
 .PHONY: benchtools
 benchtools:

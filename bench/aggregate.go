@@ -23,13 +23,10 @@ func ownTime(r *rig, c benchCase) error {
 		return err
 	}
 	rate /= 3
-	r.AccessLog = filepath.Join(r.Dir, "access.log")
+	r.AccessLog = filepath.Join(r.Dir, accessLog)
 	defer func() { r.AccessLog = "off" }()
 	var p50s, p99s []time.Duration
 	for range r.rounds {
-		if err := os.RemoveAll(r.AccessLog); err != nil {
-			return err
-		}
 		err := r.with(aggregated, func(int) error {
 			_, err := steady(r.Plain, "/chain", rate, r.length)
 			return err

@@ -25,6 +25,8 @@ import (
 	"github.com/sluice-gateway/sluice/gatewaytest/freeport"
 )
 
+const accessLog = "access.log" // in rig.Dir; sluice-full.yaml says so too
+
 //go:embed peers
 var peers embed.FS
 
@@ -201,13 +203,7 @@ var (
 		return []string{"caddy", "run", "--adapter", "caddyfile", "--config", r.render("Caddyfile")}
 	}}
 	sluice = sluiceWith("sluice", "sluice.yaml")
-	full   = peer{name: "sluice, all on", args: func(r *rig) []string {
-		// A log that grows from round to round is written to memory that the host has yet to give this machine: twice the price.
-		if err := os.RemoveAll(filepath.Join(r.Dir, "access.log")); err != nil {
-			panic(err) // r.Dir is ours
-		}
-		return sluiceWith("", "sluice-full.yaml").args(r)
-	}}
+	full   = sluiceWith("sluice, all on", "sluice-full.yaml")
 )
 
 func sluiceWith(name, config string) peer {
@@ -217,13 +213,20 @@ func sluiceWith(name, config string) peer {
 // here are the peers that can be measured on this machine.
 func (r *rig) here(peers []peer) []peer {
 	return slices.DeleteFunc(slices.Clone(peers), func(p peer) bool {
+		if !p.rare {
+			return false
+		}
 		_, err := exec.LookPath(p.args(r)[0])
-		return p.rare && err != nil
+		return err != nil
 	})
 }
 
-// with runs a peer on core 0 while do measures it.
+// with runs a peer on core 0 while do measures it. Its access log begins anew: one that grows from round to round is written to
+// memory that the host has yet to give this machine, which costs more than the writing.
 func (r *rig) with(p peer, do func(pid int) error) error {
+	if err := os.RemoveAll(filepath.Join(r.Dir, accessLog)); err != nil {
+		return err
+	}
 	args := p.args(r)
 	c, err := r.start(0, args[0], args[1:]...)
 	if err != nil {

@@ -92,7 +92,7 @@ func (s *search) judgePlace(r *rule, miss func(int, string)) {
 }
 
 func (s *search) judgeMethod(r *rule, miss func(int, string)) {
-	if !r.methods.has(s.method, s.bit) {
+	if !r.takes(s.method, s.bit) {
 		miss(farMethod, fmt.Sprintf("method %s is not %s", s.method, strings.Join(r.methods.names(), " or ")))
 	}
 }

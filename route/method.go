@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -57,6 +58,14 @@ func (m *methods) add(name string) error {
 }
 
 func (m *methods) any() bool { return m.common == 0 && len(m.others) == 0 }
+
+// bits are those of the common methods that the set takes.
+func (m *methods) bits() uint16 {
+	if m.any() {
+		return math.MaxUint16
+	}
+	return m.common
+}
 
 // has reports whether the set takes the method name, whose bit is known.
 func (m *methods) has(name string, bit uint16) bool {

@@ -15,7 +15,7 @@ type rule struct {
 	index    int       // in what Build was given
 	value    any       // a T
 	names    *[]string // of the captures, in their order; nil: there are none
-	common   uint16    // those of commonMethods that methods takes
+	common   uint16    // methods.bits()
 	plain    bool      // no conditions, addresses, expression or path.regex: where the path leads to it, it fits
 	rest     bool      // path.rest
 
@@ -46,11 +46,7 @@ func compileRule[T any](m *mistakes, i int, from *Rule[T]) *rule {
 	for j, name := range from.Methods {
 		m.at(i, fmt.Sprintf("methods[%d]", j))(r.methods.add(name))
 	}
-	for i, name := range commonMethods {
-		if r.methods.has(name, 1<<i) {
-			r.common |= 1 << i
-		}
-	}
+	r.common = r.methods.bits()
 	for j, prefix := range from.ClientIPs {
 		m.at(i, fmt.Sprintf("clientIPs[%d]", j))(r.addPrefix(prefix))
 	}
@@ -67,6 +63,11 @@ func (r *rule) addConditions(m *mistakes, part part, conditions []Condition) {
 		m.at(r.index, compiled.field(c.Name))(err)
 		r.conditions = append(r.conditions, compiled)
 	}
+}
+
+// takes reports whether r takes the method name, whose bit is known. Of a common one it reads no terms.
+func (r *rule) takes(name string, bit uint16) bool {
+	return r.common&bit != 0 || r.methods.has(name, bit)
 }
 
 // conditionCount is the number that decides between rules of one path.

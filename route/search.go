@@ -110,7 +110,7 @@ func (s *search) leaf(rules leaf) {
 			s.collect(r)
 			continue
 		}
-		if r.common&s.bit == 0 && !r.methods.has(s.method, s.bit) {
+		if !r.takes(s.method, s.bit) {
 			s.missed = s.missed || s.fits(r)
 			continue
 		}
